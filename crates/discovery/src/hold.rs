@@ -1,0 +1,91 @@
+//! The hold: after `stop --hold`, clients start nothing until somebody says `start`.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::sys::How;
+use crate::{StartGate, StateDir, StateDirError, StateFile};
+
+/// The `hold` file. It counts by existing; what it contains, or what kind of thing it is, does not matter.
+#[derive(Debug)]
+pub struct Hold;
+
+/// Why the hold could not be read, set or cleared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HoldError {
+    /// The directory cannot be used.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    /// A system call failed.
+    #[error("cannot {step} `{path}`")]
+    Io {
+        /// What was tried.
+        step: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Hold {
+    /// Whether clients are told to start nothing. Without a directory they are not.
+    ///
+    /// # Errors
+    ///
+    /// When the directory is refused or cannot be searched.
+    pub fn is_set(state_dir: &StateDir) -> Result<bool, HoldError> {
+        match state_dir.open() {
+            Ok(dir) => {
+                dir.exists(&name(state_dir)).map_err(|source| io("look for the hold", state_dir, source))
+            }
+            Err(StateDirError::Missing { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sets it. Under the gate, so that it cannot slip past a start in flight.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be created.
+    pub fn set(gate: &StartGate) -> Result<(), HoldError> {
+        let state_dir = gate.state_dir();
+        match state_dir.open()?.open_file(&name(state_dir), How::CreateNew) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(io("create the hold", state_dir, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Clears it.
+    ///
+    /// # Errors
+    ///
+    /// When it is there and cannot be removed.
+    pub fn clear(gate: &StartGate) -> Result<(), HoldError> {
+        let state_dir = gate.state_dir();
+        let dir = state_dir.open()?;
+        let name = name(state_dir);
+        let removed = match dir.odd_kind(&name) {
+            Some("a directory") => dir.remove_empty_dir(&name),
+            _ => dir.remove_file(&name),
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io("remove the hold", state_dir, error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn name(state_dir: &StateDir) -> String {
+    state_dir.tool().file_name(StateFile::Hold)
+}
+
+fn io(step: &'static str, state_dir: &StateDir, source: io::Error) -> HoldError {
+    HoldError::Io { step, path: state_dir.path(StateFile::Hold), source }
+}

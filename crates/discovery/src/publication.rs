@@ -1,0 +1,251 @@
+//! What the owner writes: publish, restore, withdraw, and why it left.
+//!
+//! Each is done through the directory handle that came with the lock, so that a directory which was removed and made again
+//! is never touched by accident, and under an exclusive `flock` on that handle with ownership asked again inside. Without
+//! that critical section a successor can publish between a leaving owner's last look and its `unlink`, and lose its record
+//! (5 of 5 times when the two were made to meet). With it, whoever publishes second has its record on disk last:
+//!
+//! * we look, still owner, unlink our record, free the directory; the successor publishes after that; or
+//! * the successor published before; then it holds a lock file at the path that is not ours, we see so, and touch nothing.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ownership::Verdict;
+use crate::record::read_capped;
+use crate::sys::How;
+use crate::{Advertisement, Deadline, ExitRecord, OwnerLock, StateFile};
+
+/// How long somebody else may hold the directory's lock before the record is left alone.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Why nothing was written or removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// This process is not, or not for certain, the owner any more (P4).
+    #[error("not the owner of `{path}` any more")]
+    NotOwner {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// Another process keeps the directory locked.
+    #[error("the directory `{path}` is kept locked by another process")]
+    DirectoryBusy {
+        /// The state directory.
+        path: PathBuf,
+    },
+    /// The directory cannot be locked here (network file systems, Windows), so nothing is withdrawn by name.
+    #[error("the directory `{path}` cannot be locked on this file system")]
+    NoDirectoryLock {
+        /// The state directory.
+        path: PathBuf,
+    },
+    /// Something stands in the record's place that is not ours to remove.
+    #[error("`{path}` is {kind} and stands in the record's place; move it away")]
+    Obstructed {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// What was read back is not what was written.
+    #[error("`{path}` does not read back as it was written")]
+    NotKept {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A system call failed.
+    #[error("cannot write `{path}`")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// How much of what the owner published is not as it wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// Nothing.
+    None,
+    /// One of its files: an accident.
+    One,
+    /// More: perhaps an `rm -rf` on its way to the lock, which a file written in between would make fail.
+    Several,
+}
+
+impl OwnerLock {
+    /// Publishes the record and, after it, the pid file; also what restores them.
+    ///
+    /// Each goes to a temporary file that is renamed over the name. No `fsync(2)`: the record dies with the boot anyway,
+    /// and two of them cost up to 22 ms. An empty directory in the way is removed, a full one is left and reported.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::NotOwner`] when this is not the owner; else what was in the way.
+    pub fn publish(&self, record: &Advertisement) -> Result<(), PublishError> {
+        let bytes = record.to_bytes();
+        self.in_critical_section(|_| {
+            self.replace(StateFile::Record, &bytes)?;
+            self.replace(StateFile::Pid, &pid_line(record))?;
+            // A network file system may keep what it likes; what clients would read is what counts.
+            match self.contents(StateFile::Record) {
+                Ok(Some(found)) if found == bytes => Ok(()),
+                _ => Err(PublishError::NotKept { path: self.state_dir.path(StateFile::Record) }),
+            }
+        })
+    }
+
+    /// How much of what was published is not there as it was written.
+    pub fn damage(&self, record: &Advertisement) -> Damage {
+        let is_not = |file, bytes: &[u8]| !matches!(self.contents(file), Ok(Some(found)) if found == bytes);
+        let record_gone = is_not(StateFile::Record, &record.to_bytes());
+        let pid_gone = is_not(StateFile::Pid, &pid_line(record));
+        let log = self.state_dir.tool().file_name(StateFile::Log);
+        let log_gone = matches!(self.dir.exists(&log), Ok(false));
+        match (record_gone || pid_gone, u8::from(record_gone) + u8::from(pid_gone) + u8::from(log_gone)) {
+            (false, _) => Damage::None,
+            (true, 1) => Damage::One,
+            (true, _) => Damage::Several,
+        }
+    }
+
+    /// Removes the record and the pid file.
+    ///
+    /// # Errors
+    ///
+    /// When this is not the owner, or the critical section cannot be had: both are then left alone.
+    pub fn withdraw(&self) -> Result<(), PublishError> {
+        self.in_critical_section(|locked| {
+            if !locked {
+                return Err(PublishError::NoDirectoryLock { path: self.state_dir.root().to_owned() });
+            }
+            // The record first: a pid file without a record misleads nobody.
+            self.remove(StateFile::Record)?;
+            self.remove(StateFile::Pid)
+        })
+    }
+
+    /// Writes why this owner leaves.
+    ///
+    /// # Errors
+    ///
+    /// As for [`publish`](Self::publish).
+    pub fn record_exit(&self, exit: &ExitRecord) -> Result<(), PublishError> {
+        self.in_critical_section(|_| self.replace(StateFile::Exit, &exit.to_bytes()))
+    }
+
+    /// Renames the log to its one predecessor, if this is still the owner, and opens a fresh one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`publish`](Self::publish).
+    pub fn rotate_log(&self) -> Result<std::fs::File, PublishError> {
+        self.in_critical_section(|_| {
+            let name = |file| self.state_dir.tool().file_name(file);
+            let io = |source| self.io(StateFile::Log, source);
+            self.dir.rename(&name(StateFile::Log), &name(StateFile::OldLog)).map_err(io)?;
+            self.dir.open_file(&name(StateFile::Log), How::CreateNew).map_err(io)
+        })
+    }
+
+    /// Opens the log to append to, creating it if this is the owner.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened, or is no regular file.
+    pub fn open_log(&self) -> Result<std::fs::File, PublishError> {
+        let name = self.state_dir.tool().file_name(StateFile::Log);
+        let path = || self.state_dir.path(StateFile::Log);
+        self.in_critical_section(|_| {
+            self.dir.open_file(&name, How::Append).map_err(|source| match self.dir.odd_kind(&name) {
+                Some(kind) => PublishError::Obstructed { path: path(), kind },
+                None => self.io(StateFile::Log, source),
+            })
+        })
+    }
+
+    /// Runs `body` with the directory locked (`true`) or, where directories have no locks, without (`false`).
+    fn in_critical_section<T>(
+        &self,
+        body: impl FnOnce(bool) -> Result<T, PublishError>,
+    ) -> Result<T, PublishError> {
+        let root = || self.state_dir.root().to_owned();
+        let deadline = Deadline::after(PATIENCE);
+        let locked = loop {
+            match self.dir.try_lock().map_err(|source| PublishError::Io { path: root(), source })? {
+                Some(true) => break true,
+                None => break false,
+                Some(false) if deadline.passed() => return Err(PublishError::DirectoryBusy { path: root() }),
+                Some(false) => deadline.pause(Duration::from_millis(1)),
+            }
+        };
+        let done = if self.ownership().verify() == Verdict::Owner {
+            body(locked)
+        } else {
+            Err(PublishError::NotOwner { path: self.ownership().lock_path().to_owned() })
+        };
+        if locked && let Err(source) = self.dir.unlock() {
+            return Err(PublishError::Io { path: root(), source });
+        }
+        done
+    }
+
+    fn replace(&self, file: StateFile, bytes: &[u8]) -> Result<(), PublishError> {
+        let name = self.state_dir.tool().file_name(file);
+        let fresh = format!(".{name}.new");
+        let io = |source| self.io(file, source);
+        // One name for the temporary file: what a crash left there is swept by whoever writes next.
+        self.clear(&fresh).map_err(io)?;
+        let written =
+            self.dir.open_file(&fresh, How::CreateNew).and_then(|mut temporary| temporary.write_all(bytes));
+        let renamed = written.and_then(|()| match self.dir.rename(&fresh, &name) {
+            Err(_) if self.dir.odd_kind(&name) == Some("a directory") => {
+                self.dir.remove_empty_dir(&name)?;
+                self.dir.rename(&fresh, &name)
+            }
+            other => other,
+        });
+        renamed.map_err(|source| {
+            if self.clear(&fresh).is_err() { /* the next writer sweeps it */ }
+            match self.dir.odd_kind(&name) {
+                Some(kind) => PublishError::Obstructed { path: self.state_dir.path(file), kind },
+                None => io(source),
+            }
+        })
+    }
+
+    fn remove(&self, file: StateFile) -> Result<(), PublishError> {
+        let name = self.state_dir.tool().file_name(file);
+        if self.dir.odd_kind(&name) == Some("a directory") {
+            return Ok(());
+        }
+        self.clear(&name).map_err(|source| self.io(file, source))
+    }
+
+    fn clear(&self, name: &str) -> io::Result<()> {
+        let removed = match self.dir.odd_kind(name) {
+            Some("a directory") => self.dir.remove_empty_dir(name),
+            _ => self.dir.remove_file(name),
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn contents(&self, file: StateFile) -> io::Result<Option<Vec<u8>>> {
+        read_capped(&self.dir, &self.state_dir.tool().file_name(file), 64 * 1024)
+    }
+
+    fn io(&self, file: StateFile, source: io::Error) -> PublishError {
+        PublishError::Io { path: self.state_dir.path(file), source }
+    }
+}
+
+fn pid_line(record: &Advertisement) -> Vec<u8> {
+    format!("{}\n", record.pid).into_bytes()
+}

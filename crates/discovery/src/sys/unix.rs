@@ -1,0 +1,223 @@
+//! What POSIX and BSD locks give on every Unix.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::{DirFacts, HeldFacts, How};
+use crate::FileId;
+
+#[expect(
+    clippy::useless_conversion,
+    clippy::unnecessary_cast,
+    reason = "st_dev and st_nlink differ in width between systems"
+)]
+fn id_of(stat: &Stat) -> FileId {
+    FileId { dev: stat.st_dev as u64, ino: u64::from(stat.st_ino) }
+}
+
+/// A path made ready for `lstat(2)` once, so that asking allocates nothing.
+#[derive(Debug)]
+pub(crate) struct AskedPath(CString);
+
+impl AskedPath {
+    pub(crate) fn new(path: &Path) -> io::Result<Self> {
+        CString::new(path.as_os_str().as_bytes()).map(Self).map_err(io::Error::other)
+    }
+
+    /// The identity of what stands at the path; the last component is not followed.
+    pub(crate) fn identity(&self) -> io::Result<FileId> {
+        Ok(id_of(&rustix::fs::lstat(self.0.as_c_str())?))
+    }
+}
+
+pub(crate) fn path_identity(path: &Path) -> io::Result<FileId> {
+    Ok(id_of(&rustix::fs::lstat(path)?))
+}
+
+pub(crate) fn held_facts(file: &File) -> io::Result<HeldFacts> {
+    let stat = rustix::fs::fstat(file)?;
+    #[expect(
+        clippy::useless_conversion,
+        clippy::unnecessary_cast,
+        reason = "st_nlink differs in width between systems"
+    )]
+    let links = stat.st_nlink as u64;
+    Ok(HeldFacts {
+        id: id_of(&stat),
+        links,
+        regular: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
+    })
+}
+
+/// `ENOENT` and `ENOTDIR` are the only errors that say "nothing is there"; all others say "I could not look".
+pub(crate) fn proves_absence(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NOTDIR))
+}
+
+/// Whether a failed `flock` says that this file system has none.
+pub(crate) fn has_no_locks(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL))
+}
+
+pub(crate) fn try_lock_exclusive(file: &File) -> io::Result<bool> {
+    taken(|| fs4::FileExt::try_lock(file))
+}
+
+pub(crate) fn try_lock_shared(file: &File) -> io::Result<bool> {
+    taken(|| fs4::FileExt::try_lock_shared(file))
+}
+
+pub(crate) fn unlock(file: &File) -> io::Result<()> {
+    fs4::FileExt::unlock(file)
+}
+
+/// fs4 does not retry `EINTR`.
+fn taken(mut attempt: impl FnMut() -> Result<(), fs4::TryLockError>) -> io::Result<bool> {
+    loop {
+        match attempt() {
+            Ok(()) => return Ok(true),
+            Err(fs4::TryLockError::WouldBlock) => return Ok(false),
+            Err(fs4::TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(fs4::TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+pub(crate) fn home_dir() -> Option<PathBuf> {
+    std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+}
+
+/// Creates `path` and missing ancestors, each 0700.
+pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.mode(0o700);
+    match builder.create(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            builder.recursive(true).create(path.parent().unwrap_or(path))?;
+            builder.recursive(false).create(path)
+        }
+        other => other,
+    }
+}
+
+/// A directory held open: what is done through it is done to *that* directory, whatever has become of its name.
+#[derive(Debug)]
+pub(crate) struct DirHandle(OwnedFd);
+
+impl DirHandle {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(Self(rustix::fs::openat(CWD, path, flags, Mode::empty())?))
+    }
+
+    pub(crate) fn facts(&self) -> io::Result<DirFacts> {
+        let stat = rustix::fs::fstat(&self.0)?;
+        Ok(DirFacts {
+            is_dir: FileType::from_raw_mode(stat.st_mode) == FileType::Directory,
+            owner: stat.st_uid,
+            user: rustix::process::geteuid().as_raw(),
+            mode: Mode::from_raw_mode(stat.st_mode).as_raw_mode() & 0o7777,
+        })
+    }
+
+    pub(crate) fn make_private(&self) -> io::Result<()> {
+        Ok(rustix::fs::fchmod(&self.0, Mode::RWXU)?)
+    }
+
+    pub(crate) fn open_file(&self, name: &str, how: How) -> io::Result<File> {
+        let safe = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let flags = match how {
+            How::Read => OFlags::RDONLY,
+            How::Lock => OFlags::RDWR | OFlags::CREATE,
+            How::CreateNew => OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::APPEND,
+            How::Append => OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND,
+        };
+        let fd = rustix::fs::openat(&self.0, name, flags | safe, Mode::RUSR | Mode::WUSR)?;
+        Ok(File::from(fd))
+    }
+
+    /// The kind of what stands at `name`, in words, if it is something else than a regular file.
+    pub(crate) fn odd_kind(&self, name: &str) -> Option<&'static str> {
+        let stat = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => None,
+            FileType::Directory => Some("a directory"),
+            FileType::Symlink => Some("a symlink"),
+            FileType::Fifo => Some("a FIFO"),
+            FileType::Socket => Some("a socket"),
+            FileType::BlockDevice | FileType::CharacterDevice => Some("a device"),
+            FileType::Unknown => Some("something unknown"),
+        }
+    }
+
+    pub(crate) fn exists(&self, name: &str) -> io::Result<bool> {
+        match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
+    }
+
+    pub(crate) fn remove_file(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
+    }
+
+    pub(crate) fn remove_empty_dir(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
+    }
+
+    /// Tries to take the directory's own exclusive `flock`. `None`: this file system does not lock directories.
+    pub(crate) fn try_lock(&self) -> io::Result<Option<bool>> {
+        loop {
+            match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(true)),
+                Err(Errno::WOULDBLOCK) => return Ok(Some(false)),
+                Err(Errno::INTR) => {}
+                Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::BADF) => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Frees the directory's `flock`. Only the critical section that took it, on the only descriptor there is, calls this.
+    pub(crate) fn unlock(&self) -> io::Result<()> {
+        Ok(rustix::fs::flock(&self.0, FlockOperation::Unlock)?)
+    }
+}
+
+/// The name of this host, as `uname(2)` gives it.
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Gives a file description that was inherited by number to an owner, and marks it close-on-exec first thing.
+#[expect(unsafe_code, reason = "a descriptor that arrives by number has no owner in the type system yet")]
+pub(crate) fn adopt_descriptor(number: i32) -> io::Result<File> {
+    use std::os::fd::{BorrowedFd, FromRawFd as _};
+    if number < 3 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a standard stream is no launch pipe"));
+    }
+    // SAFETY: borrowed for one call that fails with EBADF when the number is not open.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    rustix::io::fcntl_setfd(borrowed, rustix::io::FdFlags::CLOEXEC)?;
+    if FileType::from_raw_mode(rustix::fs::fstat(borrowed)?.st_mode) != FileType::Fifo {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the descriptor is no pipe"));
+    }
+    // SAFETY: the number was given to this process by its launcher for this use alone, was just seen to be open, and
+    // is adopted once, at the start of the process.
+    Ok(unsafe { File::from_raw_fd(number) })
+}

@@ -1,0 +1,41 @@
+//! Where the platform has no answer about other processes, the answer is that there is none: P9 then sends no signal.
+
+use std::io;
+
+use crate::process::{HeldFlock, Namespaces};
+
+fn unsupported<T>() -> io::Result<T> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this platform does not tell"))
+}
+
+pub(crate) fn start_time(_pid: u32) -> io::Result<Option<u64>> {
+    unsupported()
+}
+
+pub(crate) fn parent(_pid: u32) -> io::Result<Option<u32>> {
+    unsupported()
+}
+
+pub(crate) fn boot_id() -> Option<String> {
+    None
+}
+
+pub(crate) fn namespaces(_pid: u32) -> io::Result<Namespaces> {
+    unsupported()
+}
+
+pub(crate) fn held_flocks(_pid: u32) -> io::Result<Vec<HeldFlock>> {
+    unsupported()
+}
+
+pub(crate) fn owner_uid(_pid: u32) -> io::Result<u32> {
+    unsupported()
+}
+
+pub(crate) fn arguments(_pid: u32) -> io::Result<Vec<String>> {
+    unsupported()
+}
+
+pub(crate) fn all_pids() -> io::Result<Vec<u32>> {
+    unsupported()
+}
