@@ -175,11 +175,10 @@ impl Ownership {
                 let first =
                     suspect_since.compare_exchange(0, millis + 1, Ordering::AcqRel, Ordering::Acquire);
                 match first {
-                    Ok(_) => Verdict::Suspect,
                     Err(since) if u128::from(millis - (since - 1).min(millis)) >= SECOND_LOOK.as_millis() => {
                         self.displaced(None)
                     }
-                    Err(_) => Verdict::Suspect,
+                    _ => Verdict::Suspect,
                 }
             }
             Look::Unknown(error) => {

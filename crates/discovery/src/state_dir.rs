@@ -216,7 +216,8 @@ impl StateDir {
     /// refusing would leave the user with a directory nobody but them can mend, so the starter mends it and says so.
     fn tighten(&self, handle: &DirHandle) -> Result<Option<u32>, StateDirError> {
         let mode = handle.facts().map_err(|source| self.io("look at the state directory", source))?.mode;
-        if mode & 0o077 == 0 {
+        let readable_by_others = mode & 0o077;
+        if readable_by_others == 0 {
             return Ok(None);
         }
         handle.make_private().map_err(|source| self.io("tighten the mode of the state directory", source))?;

@@ -43,12 +43,8 @@ pub(crate) fn path_identity(path: &Path) -> io::Result<FileId> {
 
 pub(crate) fn held_facts(file: &File) -> io::Result<HeldFacts> {
     let stat = rustix::fs::fstat(file)?;
-    #[expect(
-        clippy::useless_conversion,
-        clippy::unnecessary_cast,
-        reason = "st_nlink differs in width between systems"
-    )]
-    let links = stat.st_nlink as u64;
+    #[allow(clippy::useless_conversion, reason = "st_nlink differs in width between systems")]
+    let links = u64::from(stat.st_nlink);
     Ok(HeldFacts {
         id: id_of(&stat),
         links,
