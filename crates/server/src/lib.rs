@@ -1,1 +1,42 @@
-//! Placeholder.
+//! Being the daemon: from the held lock to the last line of the log.
+//!
+//! # Theory of operation
+//!
+//! Two threads. The *runtime's* thread serves HTTP and the embedder's own code, and may be held up by either. The
+//! *keeper's* thread serves nobody: it receives what matters (signals, file events, stop requests, deadlines), looks
+//! whether this is still the daemon, asks the [`policy`] what to do about it, and sees it done; the runtime is only told.
+//! So a handler that blocks delays neither a signal nor a verdict nor the end.
+//!
+//! The keeper owns the lock, and with it the only right to write in the state directory. It publishes the record when the
+//! service is ready, restores it when it is damaged, withdraws it at an end, and frees the lock last of all.
+//!
+//! Between a loss and the keeper's verdict lie some microseconds, or a poll interval where there are no file events. In that
+//! time, as at all others, the [fence](Context::ownership) asks on each request, and lets none be acted upon by a daemon that
+//! is no longer the daemon.
+//!
+//! # Reading order
+//!
+//! [`serve`] and [`run`] put the parts together. [`policy`] is pure. `keeper` decides and enforces; `watch` wakes it.
+//! `guard` admits requests, `api` answers the control routes, `connections` accepts and drains.
+
+mod activity;
+mod api;
+mod config;
+mod connections;
+mod events;
+mod guard;
+mod keeper;
+mod log;
+pub mod policy;
+mod reason;
+mod run;
+mod serve;
+mod shared;
+mod sys;
+mod watch;
+
+pub use config::{Config, ConfigError, FileEvents, MAX_POLL_INTERVAL, MIN_POLL_INTERVAL};
+pub use log::{LogError, LogFile, Terminal, init as init_log};
+pub use reason::ShutdownReason;
+pub use run::{AppError, Context, Ended, RunError, run};
+pub use serve::{ServeError, serve};

@@ -1,0 +1,98 @@
+//! What a daemon is told at its start.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use aileron_discovery::protocol::control::DaemonOptions;
+
+/// The shortest poll interval that may be set.
+pub const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The longest poll interval that may be set.
+pub const MAX_POLL_INTERVAL: Duration = Duration::from_hours(24);
+
+/// Whether file events are used beside the poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileEvents {
+    /// Where the platform has them.
+    On,
+    /// The poll alone.
+    Off,
+}
+
+/// The configuration of a daemon. [`Config::new`] gives the documented defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen: loopback only. Default `127.0.0.1:0`, a port of the system's choice.
+    pub bind: SocketAddr,
+    /// End after this long without use. Default: never.
+    pub idle_timeout: Option<Duration>,
+    /// How long accepted requests may take to finish at an end. Default 10 s.
+    pub drain_timeout: Duration,
+    /// How often to look at the lock, events or not. Default: 5 s with all events armed, else 1 s.
+    pub lock_poll_interval: Option<Duration>,
+    /// Whether file events shorten the poll.
+    pub file_events: FileEvents,
+    /// The size in bytes at which the log is rotated. Default 10 MiB.
+    pub log_max_size: u64,
+}
+
+/// Why a configuration cannot work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Only this machine may reach a daemon.
+    #[error("cannot bind {0}: it is not a loopback address; use 127.0.0.1:0")]
+    NotLoopback(SocketAddr),
+    /// Outside of what makes sense.
+    #[error("a lock poll interval of {0:?} is not between 10ms and 24h")]
+    PollInterval(Duration),
+}
+
+impl Config {
+    /// The defaults.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a default is documented here, field by field, or not at all"
+    )]
+    pub fn new() -> Self {
+        Self {
+            bind: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            idle_timeout: None,
+            drain_timeout: Duration::from_secs(10),
+            lock_poll_interval: None,
+            file_events: FileEvents::On,
+            log_max_size: 10 * 1024 * 1024,
+        }
+    }
+
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    ///
+    /// Which value cannot work.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !self.bind.ip().is_loopback() {
+            return Err(ConfigError::NotLoopback(self.bind));
+        }
+        match self.lock_poll_interval {
+            Some(interval) if !(MIN_POLL_INTERVAL..=MAX_POLL_INTERVAL).contains(&interval) => {
+                Err(ConfigError::PollInterval(interval))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// As `GET /v1/daemon` shows it.
+    pub fn to_options(&self) -> DaemonOptions {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        DaemonOptions {
+            bind: self.bind.to_string(),
+            idle_timeout_ms: self.idle_timeout.map(millis),
+            drain_timeout_ms: millis(self.drain_timeout),
+            lock_poll_interval_ms: self.lock_poll_interval.map(millis),
+            lock_events: self.file_events == FileEvents::On,
+            log_max_size: self.log_max_size,
+        }
+    }
+}

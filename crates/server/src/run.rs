@@ -1,0 +1,257 @@
+//! One daemon, from the held lock to its end.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use aileron_discovery::process::{ProcessRecord, host_name};
+use aileron_discovery::protocol::{PROTOCOL, SCHEMA};
+use aileron_discovery::{
+    Advertisement, Endpoint, InstanceId, OwnerLock, Ownership, PublishError, SecretError, StateDir, Token,
+};
+use axum::Router;
+use tokio::net::TcpListener;
+
+use crate::api::{Api, nothing_here};
+use crate::config::{Config, ConfigError};
+use crate::connections;
+use crate::keeper::{Keeper, Kept};
+use crate::log::LogFile;
+use crate::reason::ShutdownReason;
+use crate::shared::{Inbox, Message, Phase, Shared, SharedParts};
+use crate::sys::Bell;
+
+/// How long the keeper may take to publish: far more than it does, and less than a client waits.
+const PUBLICATION: Duration = Duration::from_secs(5);
+
+/// Why an embedder's initialisation failed.
+pub type AppError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a daemon could not serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address cannot be bound.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No token and instance can be drawn.
+    #[error("cannot make the daemon's secrets")]
+    Secret(#[from] SecretError),
+    /// A thread, a signal handler or the runtime cannot be had.
+    #[error("cannot {step}")]
+    System {
+        /// What was tried.
+        step: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The embedder's own initialisation failed.
+    #[error("cannot initialise the service")]
+    App(#[source] AppError),
+    /// The record cannot be published.
+    #[error("cannot publish the record")]
+    Publish(#[from] PublishError),
+}
+
+/// How a daemon ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Why.
+    pub reason: ShutdownReason,
+    /// Whether it ever was ready; if not, whoever launched it should look again.
+    pub was_ready: bool,
+}
+
+/// What an embedder's service is built with.
+#[derive(Clone, Debug)]
+pub struct Context {
+    shared: Arc<Shared>,
+}
+
+impl Context {
+    /// The handle to ask before a side effect: is this still the daemon?
+    pub fn ownership(&self) -> &Ownership {
+        &self.shared.ownership
+    }
+
+    /// The state directory.
+    pub fn state_dir(&self) -> &StateDir {
+        &self.shared.state_dir
+    }
+
+    /// The instance.
+    pub fn instance(&self) -> &InstanceId {
+        &self.shared.instance
+    }
+
+    /// Runs `task` on the daemon's runtime; when it ends or panics before the daemon does, the daemon ends with status 1.
+    pub fn spawn_vital<F>(&self, name: &str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (name, shared) = (name.to_owned(), Arc::clone(&self.shared));
+        let task = tokio::spawn(task);
+        tokio::spawn(async move {
+            let how = match task.await {
+                Ok(()) => "returned",
+                Err(error) if error.is_panic() => "panicked",
+                Err(_) => return,
+            };
+            shared.inbox.send(Message::VitalTaskEnded(format!("{name} {how}")));
+        });
+    }
+
+    /// Resolves when the daemon begins to drain.
+    pub async fn draining(&self) {
+        let mut phase = self.shared.phase.subscribe();
+        // An error says that the daemon is gone altogether.
+        if phase.wait_for(|phase| *phase >= Phase::Draining).await.is_err() {}
+    }
+}
+
+/// Serves until something ends the daemon, on the calling thread. `app` builds the embedder's routes once the lock is held
+/// and the address bound; `None` serves the control routes alone. `ready` is told the published record.
+///
+/// The order: bind, the slow work of `app`, the record, `ready`. A loss or a signal in between ends the start.
+///
+/// # Errors
+///
+/// Why it could not serve. An end for a [`ShutdownReason`] is no error.
+///
+/// # Platform notes
+///
+/// Installs handlers for `SIGTERM`, `SIGINT` and `SIGHUP` (Unix), and may end the process itself: work that is still open
+/// one second after the drain does not keep it.
+pub fn run<A, F>(
+    lock: OwnerLock,
+    config: &Config,
+    log: Option<LogFile>,
+    app: A,
+    ready: impl FnOnce(&Advertisement),
+) -> Result<Ended, RunError>
+where
+    A: FnOnce(Context) -> F,
+    F: Future<Output = Result<Option<Router>, AppError>>,
+{
+    config.check()?;
+    let system = |step| move |source| RunError::System { step, source };
+    let bell = Bell::new().map_err(system("make the keeper's bell"))?;
+    let shared = Arc::new(Shared::new(SharedParts {
+        state_dir: lock.state_dir().clone(),
+        ownership: lock.ownership().clone(),
+        token: Token::random()?,
+        instance: InstanceId::random()?,
+        options: config.to_options(),
+        inbox: Arc::new(Inbox::new(bell)),
+    }));
+    if let Some(log) = &log {
+        log.report_to(Arc::clone(&shared.inbox));
+    }
+    let keeper = Keeper::start(lock, Arc::clone(&shared), config, log).map_err(system("start the keeper"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let served = runtime.map_err(system("start the runtime")).and_then(|runtime| {
+        let served = runtime.block_on(live(&shared, config, app, ready));
+        // What is still open is dropped here, on the thread that owns it; the watchdog is for what cannot be.
+        drop(runtime);
+        served
+    });
+    conclude(&shared, keeper, served)
+}
+
+/// Lets the keeper finish, which frees the lock, and puts the two accounts together.
+fn conclude(
+    shared: &Shared,
+    keeper: JoinHandle<Kept>,
+    served: Result<bool, RunError>,
+) -> Result<Ended, RunError> {
+    shared.inbox.send(Message::RuntimeGone);
+    let kept = keeper.join().expect("the keeper catches its own panics");
+    match (kept.reason, served) {
+        (Some(reason), Ok(was_ready)) => Ok(Ended { reason, was_ready }),
+        // A start that failed because an end was decided meanwhile has that end as its reason.
+        (Some(reason), Err(_)) => Ok(Ended { reason, was_ready: false }),
+        (None, Err(error)) => Err(error),
+        (None, Ok(_)) => unreachable!("a service that returns was told to by a decided end"),
+    }
+}
+
+/// The runtime's side: returns whether it ever was ready.
+async fn live<A, F>(
+    shared: &Arc<Shared>,
+    config: &Config,
+    app: A,
+    ready: impl FnOnce(&Advertisement),
+) -> Result<bool, RunError>
+where
+    A: FnOnce(Context) -> F,
+    F: Future<Output = Result<Option<Router>, AppError>>,
+{
+    let bind = |source| RunError::Bind { address: config.bind, source };
+    let listener = TcpListener::bind(config.bind).await.map_err(bind)?;
+    let address = listener.local_addr().map_err(bind)?;
+    let endpoint = Endpoint::new(address).map_err(|_| ConfigError::NotLoopback(address))?;
+    shared.address.set(address).expect("a daemon binds once");
+
+    let mut phase = shared.phase.subscribe();
+    let app = tokio::select! {
+        biased;
+        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return Ok(false),
+        app = app(Context { shared: Arc::clone(shared) }) => app.map_err(RunError::App)?,
+    };
+    let record = record(shared, endpoint);
+    publish(shared, &record)?;
+    let (url, pid, held) = (endpoint, record.pid, shared.ownership.lock_id());
+    tracing::info!(event = "ready", %url, pid, instance = %shared.instance, %held, "ready");
+    ready(&record);
+
+    let api = Api::new(Arc::clone(shared), app.unwrap_or_else(nothing_here));
+    let served = connections::serve(listener, api, Arc::clone(shared));
+    tokio::select! {
+        biased;
+        _ = phase.wait_for(|phase| *phase == Phase::Ended) => {}
+        () = served => shared.inbox.send(Message::Drained),
+    }
+    Ok(true)
+}
+
+fn record(shared: &Shared, url: Endpoint) -> Advertisement {
+    let tool = shared.state_dir.tool();
+    Advertisement {
+        url,
+        pid: std::process::id(),
+        version: tool.version().to_owned(),
+        started_at: shared.started_at.clone(),
+        token: shared.token.clone(),
+        schema: SCHEMA,
+        protocol: PROTOCOL,
+        instance: Some(shared.instance.clone()),
+        name: tool.name().to_owned(),
+        process: Some(ProcessRecord::of_this_process()),
+        host: host_name(),
+    }
+}
+
+/// Has the keeper publish, and waits: nothing is served before.
+fn publish(shared: &Shared, record: &Advertisement) -> Result<(), RunError> {
+    let (answer, published) = sync_channel(1);
+    shared.inbox.send(Message::Publish(Box::new(record.clone()), answer));
+    match published.recv_timeout(PUBLICATION) {
+        Ok(published) => published.map_err(RunError::Publish),
+        Err(_) => Err(RunError::System {
+            step: "publish the record in time",
+            source: io::Error::from(io::ErrorKind::TimedOut),
+        }),
+    }
+}

@@ -1,0 +1,104 @@
+//! A whole daemon process: lock, log, service, and what its launcher is told.
+
+use std::future::Future;
+
+use aileron_discovery::protocol::launch::{Failure, LaunchMessage};
+use aileron_discovery::{AcquireError, OwnerLock, StateDir, StateFile};
+use axum::Router;
+
+use crate::config::Config;
+use crate::log::{self, LogError, Terminal, in_one_line};
+use crate::reason::ShutdownReason;
+use crate::run::{AppError, Context, Ended, RunError, run};
+
+/// Why a daemon process did not serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The lock was not acquired; that another daemon holds it is among the reasons.
+    #[error(transparent)]
+    Lock(#[from] AcquireError),
+    /// There is no log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// It could not serve.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Acquires the lock of a directory that exists, opens the log, and serves as [`run`] does. `report` hears, once, how the
+/// start went: what a launched daemon hands to the pipe it inherited.
+///
+/// # Errors
+///
+/// Why it did not serve; `report` has been told the same.
+pub fn serve<A, F>(
+    state_dir: &StateDir,
+    config: &Config,
+    terminal: Terminal,
+    app: A,
+    mut report: impl FnMut(LaunchMessage),
+) -> Result<Ended, ServeError>
+where
+    A: FnOnce(Context) -> F,
+    F: Future<Output = Result<Option<Router>, AppError>>,
+{
+    let served = lock_and_run(state_dir, config, terminal, app, &mut report);
+    match &served {
+        Ok(Ended { was_ready: true, .. }) => {}
+        Ok(Ended { reason: ShutdownReason::Displaced, .. }) => report(LaunchMessage::Lost),
+        Ok(Ended { reason, .. }) => report(LaunchMessage::Failed(Failure {
+            step: "start".to_owned(),
+            message: format!("ended before it was ready: {reason}"),
+            path: None,
+            hint: None,
+        })),
+        Err(ServeError::Lock(AcquireError::Held { .. })) => report(LaunchMessage::Held),
+        Err(ServeError::Lock(error)) if error.is_lost() => report(LaunchMessage::Lost),
+        Err(error) => {
+            tracing::error!(event = "failed", error = in_one_line(error), "cannot start");
+            report(LaunchMessage::Failed(failure(state_dir, error)));
+        }
+    }
+    served
+}
+
+fn lock_and_run<A, F>(
+    state_dir: &StateDir,
+    config: &Config,
+    terminal: Terminal,
+    app: A,
+    report: &mut impl FnMut(LaunchMessage),
+) -> Result<Ended, ServeError>
+where
+    A: FnOnce(Context) -> F,
+    F: Future<Output = Result<Option<Router>, AppError>>,
+{
+    config.check().map_err(RunError::from)?;
+    let lock = OwnerLock::acquire(state_dir)?;
+    let log = log::init(&lock, config.log_max_size, terminal)?;
+    let ready = |record: &_| report(LaunchMessage::Ready { record: Box::new(Clone::clone(record)) });
+    Ok(run(lock, config, Some(log), app, ready)?)
+}
+
+fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
+    let root = state_dir.root().to_owned();
+    let (step, path, hint) = match error {
+        ServeError::Lock(_) => ("acquire the lock", state_dir.path(StateFile::Lock), None),
+        ServeError::Log(_) => ("open the log", state_dir.path(StateFile::Log), None),
+        ServeError::Run(RunError::Bind { .. }) => {
+            ("listen", root, Some("is the port in use? bind port 0 to have a free one chosen"))
+        }
+        ServeError::Run(RunError::Publish(_)) => {
+            ("publish the record", state_dir.path(StateFile::Record), None)
+        }
+        ServeError::Run(RunError::App(_)) => ("initialise the service", root, None),
+        ServeError::Run(_) => ("start", root, None),
+    };
+    Failure {
+        step: step.to_owned(),
+        message: in_one_line(error),
+        path: Some(path),
+        hint: hint.map(str::to_owned),
+    }
+}

@@ -1,0 +1,52 @@
+//! The one door to the platform: equal signatures, one module each.
+//!
+//! `unix` holds the bell, signals and descriptors, `linux` file events (`inotify(7)`), `unsupported` their honest absence,
+//! `windows` its own counterpart of `unix`.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+pub(crate) use unix::*;
+
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub(crate) use windows::*;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::*;
+
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use unsupported::*;
+
+use crate::ShutdownReason;
+
+/// What ended a wait.
+#[derive(Debug, Default)]
+pub(crate) struct Woken {
+    /// Signals that arrived, in order.
+    pub(crate) signals: Vec<ShutdownReason>,
+    /// A file event: look now.
+    pub(crate) events: FileNews,
+}
+
+/// What the file events say, which is never more than "look".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FileNews {
+    /// Something happened.
+    pub(crate) any: bool,
+    /// Something that invalidates a watch: arm anew.
+    pub(crate) rearm: bool,
+}
+
+/// What a watcher is put on.
+#[derive(Debug)]
+pub(crate) struct Targets<'a> {
+    pub(crate) lock: &'a std::fs::File,
+    pub(crate) directory: &'a std::path::Path,
+    pub(crate) records: [std::path::PathBuf; 2],
+}

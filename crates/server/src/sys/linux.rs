@@ -1,0 +1,130 @@
+//! File events: `inotify(7)` on the lock, its directory and each ancestor, and `/proc/self/mountinfo` for what inotify does
+//! not see: a mount put over the directory (`proc(5)`: `POLLERR | POLLPRI` at each change).
+
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::io::Errno;
+
+use super::{FileNews, Targets};
+
+/// The watches that could be placed.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    inotify: OwnedFd,
+    mounts: Option<File>,
+}
+
+impl Watcher {
+    /// Places every watch that can be placed and says what could not be: with an empty list, it is armed.
+    ///
+    /// The lock is watched through its descriptor, so that it is *that* inode which is watched, whatever became of the path
+    /// since. An ancestor needs a watch of its own: moving a grandparent gives no event on anything below it.
+    pub(crate) fn arm(targets: &Targets<'_>) -> (Option<Self>, Vec<String>) {
+        let inotify = match inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) {
+            Ok(inotify) => inotify,
+            Err(error) => return (None, vec![format!("no inotify instance: {}", io::Error::from(error))]),
+        };
+        let mut missing = Vec::new();
+        let watcher = Self { inotify, mounts: open_mounts(&mut missing) };
+        if let Some(kind) = remote_file_system(targets.directory) {
+            missing.push(format!(
+                "file events on `{}` miss other hosts: it is {kind}",
+                targets.directory.display()
+            ));
+        }
+        let held = PathBuf::from(format!("/proc/self/fd/{}", targets.lock.as_raw_fd()));
+        let mut must = |path: &Path, shown: &Path, flags| {
+            if let Err(error) = inotify::add_watch(&watcher.inotify, path, flags) {
+                missing.push(format!("cannot watch `{}`: {}", shown.display(), io::Error::from(error)));
+            }
+        };
+        must(&held, Path::new("the held lock"), WatchFlags::ATTRIB | WatchFlags::MOVE_SELF);
+        let there = WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW | WatchFlags::MOVE_SELF;
+        let inside = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVED_FROM | WatchFlags::MOVED_TO;
+        must(targets.directory, targets.directory, there | inside);
+        for ancestor in targets.directory.ancestors().skip(1) {
+            must(ancestor, ancestor, there);
+        }
+        watcher.watch_records(targets);
+        (Some(watcher), missing)
+    }
+
+    /// Watches the record and the pid file as they are now. A record that is not there yet is no gap: the directory tells.
+    pub(crate) fn watch_records(&self, targets: &Targets<'_>) {
+        let flags = WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE | WatchFlags::DONT_FOLLOW;
+        for record in &targets.records {
+            if inotify::add_watch(&self.inotify, record, flags).is_err() {}
+        }
+    }
+
+    pub(crate) fn add_to<'a>(&'a self, sources: &mut Vec<PollFd<'a>>) {
+        sources.push(super::poll_on(self.inotify.as_fd(), PollFlags::IN));
+        if let Some(mounts) = &self.mounts {
+            sources.push(super::poll_on(mounts.as_fd(), PollFlags::PRI));
+        }
+    }
+
+    /// What has happened, given what `poll` said of the sources that [`add_to`](Self::add_to) added.
+    pub(crate) fn take_news(&mut self, rung: &[PollFlags]) -> FileNews {
+        let mut news = FileNews::default();
+        if rung.first().is_some_and(|flags| !flags.is_empty()) {
+            news = self.drain_inotify();
+        }
+        if rung.get(1).is_some_and(|flags| flags.intersects(PollFlags::PRI | PollFlags::ERR)) {
+            // A mount may have put other directories where the ancestors were.
+            news = FileNews { any: true, rearm: true };
+        }
+        news
+    }
+
+    fn drain_inotify(&self) -> FileNews {
+        let mut news = FileNews { any: true, rearm: false };
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
+        // Bounded: somebody who makes events faster than they are read must not keep the keeper here.
+        for _ in 0..10_000 {
+            match reader.next() {
+                Ok(event) => {
+                    let voids = ReadFlags::IGNORED
+                        | ReadFlags::QUEUE_OVERFLOW
+                        | ReadFlags::MOVE_SELF
+                        | ReadFlags::UNMOUNT;
+                    news.rearm |= event.events().intersects(voids);
+                }
+                Err(Errno::INTR) => {}
+                Err(_) => break,
+            }
+        }
+        news
+    }
+}
+
+fn open_mounts(missing: &mut Vec<String>) -> Option<File> {
+    match File::open("/proc/self/mountinfo") {
+        Ok(mounts) => Some(mounts),
+        Err(error) => {
+            missing.push(format!("cannot watch mounts: {error}"));
+            None
+        }
+    }
+}
+
+/// File systems on which another host changes files without an event here. Numbers: `statfs(2)`, linux/magic.h.
+fn remote_file_system(directory: &Path) -> Option<&'static str> {
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "magic numbers have 32 bits")]
+    let magic = rustix::fs::statfs(directory).ok()?.f_type as u32;
+    match magic {
+        0x6969 => Some("NFS"),
+        0x517B | 0xFF53_4D42 | 0xFE53_4D42 => Some("SMB"),
+        0x6573_5546 => Some("FUSE"),
+        0x0102_1997 => Some("9P"),
+        0x00C3_6400 => Some("Ceph"),
+        _ => None,
+    }
+}

@@ -1,0 +1,27 @@
+//! No file events: the poll alone. Said in `status`, never pretended.
+
+use std::convert::Infallible;
+
+use super::{FileNews, Targets};
+
+/// There is none.
+#[derive(Debug)]
+pub(crate) struct Watcher(Infallible);
+
+impl Watcher {
+    pub(crate) fn arm(_targets: &Targets<'_>) -> (Option<Self>, Vec<String>) {
+        (None, vec!["file events are not implemented on this platform".to_owned()])
+    }
+
+    pub(crate) fn watch_records(&self, _targets: &Targets<'_>) {
+        match self.0 {}
+    }
+
+    pub(crate) fn add_to<T>(&self, _sources: &mut Vec<T>) {
+        match self.0 {}
+    }
+
+    pub(crate) fn take_news<T>(&mut self, _rung: &[T]) -> FileNews {
+        match self.0 {}
+    }
+}
