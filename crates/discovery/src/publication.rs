@@ -81,7 +81,7 @@ impl OwnerLock {
     /// Publishes the record and, after it, the pid file; also what restores them.
     ///
     /// Each goes to a temporary file that is renamed over the name. No `fsync(2)`: the record dies with the boot anyway,
-    /// and two of them cost up to 22 ms. An empty directory in the way is removed, a full one is left and reported.
+    /// and two of them cost up to 22 ms. An empty directory in the way is removed, a full one moved aside.
     ///
     /// # Errors
     ///
@@ -152,19 +152,21 @@ impl OwnerLock {
         })
     }
 
-    /// Opens the log to append to, creating it if this is the owner.
+    /// Opens the log to append to, creating it; what stands there and cannot be appended to is replaced.
     ///
     /// # Errors
     ///
-    /// When it cannot be opened, or is no regular file.
+    /// When this is not the owner, or nothing can be opened at the path.
     pub fn open_log(&self) -> Result<std::fs::File, PublishError> {
         let name = self.state_dir.tool().file_name(StateFile::Log);
-        let path = || self.state_dir.path(StateFile::Log);
         self.in_critical_section(|_| {
-            self.dir.open_file(&name, How::Append).map_err(|source| match self.dir.odd_kind(&name) {
-                Some(kind) => PublishError::Obstructed { path: path(), kind },
-                None => self.io(StateFile::Log, source),
-            })
+            if self.dir.odd_kind(&name).is_none()
+                && let Ok(file) = self.dir.open_file(&name, How::Append)
+            {
+                return Ok(file);
+            }
+            let fresh = self.clear(&name).and_then(|()| self.dir.open_file(&name, How::CreateNew));
+            fresh.map_err(|source| self.io(StateFile::Log, source))
         })
     }
 
@@ -204,7 +206,7 @@ impl OwnerLock {
             self.dir.open_file(&fresh, How::CreateNew).and_then(|mut temporary| temporary.write_all(bytes));
         let renamed = written.and_then(|()| match self.dir.rename(&fresh, &name) {
             Err(_) if self.dir.odd_kind(&name) == Some("a directory") => {
-                self.dir.remove_empty_dir(&name)?;
+                self.make_way(&name)?;
                 self.dir.rename(&fresh, &name)
             }
             other => other,
@@ -226,9 +228,19 @@ impl OwnerLock {
         self.clear(&name).map_err(|source| self.io(file, source))
     }
 
+    /// Removes an empty directory that stands in a file's place; moves a full one aside, whose content is somebody's.
+    fn make_way(&self, name: &str) -> io::Result<()> {
+        if self.dir.remove_empty_dir(name).is_ok() {
+            return Ok(());
+        }
+        let taken = |aside: &String| self.dir.exists(aside).unwrap_or(true);
+        let aside = (1..1000).map(|count| format!("{name}.aside.{count}")).find(|aside| !taken(aside));
+        self.dir.rename(name, &aside.ok_or(io::ErrorKind::AlreadyExists)?)
+    }
+
     fn clear(&self, name: &str) -> io::Result<()> {
         let removed = match self.dir.odd_kind(name) {
-            Some("a directory") => self.dir.remove_empty_dir(name),
+            Some("a directory") => self.make_way(name),
             _ => self.dir.remove_file(name),
         };
         match removed {

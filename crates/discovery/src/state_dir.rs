@@ -187,6 +187,23 @@ impl StateDir {
         }
     }
 
+    /// Opens one of its files to read: a regular file only, no symlink followed, no blocking on a FIFO.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is no such file or directory; else why it cannot be read.
+    pub fn open_file(&self, file: StateFile) -> io::Result<std::fs::File> {
+        let name = self.tool.file_name(file);
+        let dir = DirHandle::open(&self.path)?;
+        let odd = |error| dir.odd_kind(&name).map_or(error, |kind| io::Error::other(format!("it is {kind}")));
+        let opened = dir.open_file(&name, sys::How::Read).map_err(odd)?;
+        if sys::held_facts(&opened)?.regular {
+            Ok(opened)
+        } else {
+            Err(odd(io::Error::other("it is no file")))
+        }
+    }
+
     pub(crate) fn open(&self) -> Result<DirHandle, StateDirError> {
         let path = || self.path.clone();
         let handle = DirHandle::open(&self.path).map_err(|source| self.explain(source))?;

@@ -70,7 +70,8 @@ pub struct LogFile(Arc<Open>);
 
 #[derive(Debug)]
 struct Open {
-    file: Mutex<File>,
+    /// `None`: nothing at the path can be appended to; the daemon serves all the same.
+    file: Mutex<Option<File>>,
     written: AtomicU64,
     max_size: u64,
     detached: bool,
@@ -86,12 +87,20 @@ struct Open {
 /// When the file cannot be opened or the level is not one.
 pub fn init(lock: &OwnerLock, max_size: u64, terminal: Terminal) -> Result<LogFile, LogError> {
     let levels = levels(lock.state_dir().tool())?;
-    let file = lock.open_log().map_err(LogError::Open)?;
+    let file = match lock.open_log() {
+        Ok(file) => Some(file),
+        Err(error @ PublishError::NotOwner { .. }) => return Err(LogError::Open(error)),
+        // A log that cannot be had is no reason not to serve; standard error, the launch's own lines, says why.
+        Err(error) => {
+            let _unwritable = writeln!(io::stderr(), "cannot open the log: {}", in_one_line(&error));
+            None
+        }
+    };
     let detached = terminal == Terminal::Detached;
-    if detached {
-        sys::redirect_output(&file).map_err(LogError::Redirect)?;
+    if let (Some(file), true) = (&file, detached) {
+        sys::redirect_output(file).map_err(LogError::Redirect)?;
     }
-    let written = AtomicU64::new(file.metadata().map_or(0, |found| found.len()));
+    let written = AtomicU64::new(file.as_ref().map_or(0, size_of));
     let log = LogFile(Arc::new(Open {
         file: Mutex::new(file),
         written,
@@ -110,6 +119,10 @@ pub fn init(lock: &OwnerLock, max_size: u64, terminal: Terminal) -> Result<LogFi
     }
     std::panic::set_hook(Box::new(|panic| tracing::error!(event = "panic", "{panic}")));
     Ok(log)
+}
+
+fn size_of(file: &File) -> u64 {
+    file.metadata().map_or(0, |found| found.len())
 }
 
 fn levels(tool: &Tool) -> Result<Targets, LogError> {
@@ -139,8 +152,8 @@ impl LogFile {
     /// Begins a new file where the present one no longer stands at its path.
     pub(crate) fn reopen_if_gone(&self, lock: &OwnerLock) {
         let path = lock.state_dir().path(StateFile::Log);
-        let gone = sys::is_same_file(&self.0.file.lock().unwrap_or_else(PoisonError::into_inner), &path)
-            == Some(false);
+        let is_gone = |file: &File| sys::is_same_file(file, &path) == Some(false);
+        let gone = self.0.file.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(is_gone);
         if gone {
             self.replace(lock.open_log());
         }
@@ -150,8 +163,8 @@ impl LogFile {
         // Where it cannot be had the old file goes on; the next line that finds it full asks again.
         let Ok(fresh) = fresh else { return };
         if self.0.detached && sys::redirect_output(&fresh).is_err() { /* 1 and 2 stay on the old file */ }
-        self.0.written.store(fresh.metadata().map_or(0, |found| found.len()), Ordering::Release);
-        *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        self.0.written.store(size_of(&fresh), Ordering::Release);
+        *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
     }
 }
 
@@ -163,7 +176,9 @@ impl Write for LogFile {
         // Nobody can rotate for us any more, or not yet: bounded all the same.
         if before < self.0.max_size.saturating_mul(2) {
             let mut file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
-            if file.write_all(line).is_err() {}
+            if let Some(file) = file.as_mut()
+                && file.write_all(line).is_err()
+            {}
         }
         let reached = before < self.0.max_size && before + length >= self.0.max_size;
         if let Some(inbox) = self.0.inbox.get()

@@ -29,6 +29,8 @@ pub(crate) struct Watch {
     fixed_interval: Option<Duration>,
     pub(crate) watcher: Option<Watcher>,
     missing: Vec<String>,
+    /// Armed at least once.
+    said: bool,
     tried: Option<Instant>,
 }
 
@@ -43,6 +45,7 @@ impl Watch {
             fixed_interval: config.lock_poll_interval,
             watcher: None,
             missing: Vec::new(),
+            said: false,
             tried: None,
         }
     }
@@ -58,7 +61,7 @@ impl Watch {
             (Some(lock), FileEvents::On) => Watcher::arm(&self.targets(lock)),
         };
         self.watcher = watcher;
-        let changed = self.missing != missing;
+        let changed = !std::mem::replace(&mut self.said, true) || self.missing != missing;
         self.missing = missing;
         changed
     }

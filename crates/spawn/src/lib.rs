@@ -1,1 +1,29 @@
-//! Placeholder.
+//! Getting a daemon: find it, have one launched if there is none, stop it. Blocking, without a runtime.
+//!
+//! # Theory of operation
+//!
+//! *Finding* takes no lock and writes nothing: read the record, connect, have the instance proved ([`find`]). Whoever
+//! answers at a recorded address is nobody until then; the token is sent to no one else.
+//!
+//! *Starting* ([`ensure_running`]) is done by one client at a time, the one that holds the start gate, which looks again
+//! before it launches anything and keeps the gate until the daemon has proved that it is ready. The others wait at the gate
+//! and look again while they wait. A launched process reports on a pipe; its death is heard as well, so that the cause of a
+//! failed start is known at once and a slow start is not mistaken for one.
+//!
+//! *Stopping* ([`stop`]) asks, then sends `SIGTERM`, then, if told to, `SIGKILL`: each signal through a pidfd that was
+//! opened before the process behind it was proved to be this daemon.
+
+pub mod control;
+mod ensure;
+mod find;
+mod http;
+mod launch;
+mod look;
+mod stop;
+mod sys;
+mod wait;
+
+pub use ensure::{Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, StartReason, ensure_running};
+pub use find::{FindError, Finding, Found, find};
+pub use launch::{ChildEnd, Launch, LaunchError};
+pub use stop::{Force, How, OnStop, StopError, StopOptions, StopOutcome, Stopped, stop};

@@ -1,0 +1,193 @@
+//! The arguments as typed. What they mean, with variables and defaults, is `settings`' business.
+//! Doc comments here are help texts, printed as they stand: no Markdown in them.
+#![expect(clippy::doc_markdown, reason = "help texts are printed as they stand")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::duration;
+
+/// One background daemon per user, found in microseconds, started on first need.
+#[derive(Debug, Parser)]
+#[command(
+    name = "aileron",
+    version,
+    max_term_width = 80,
+    disable_help_subcommand = true,
+    after_help = "Example:\n  curl -s $(aileron url)/healthz\n\nExit statuses are listed in `docs/exit-status.md`; 0 is done, 3 is not running."
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Directory that everything about the daemon lives in [AILERON_STATE_DIR; default: ~/.aileron]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print nothing but results and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Print more about what is done
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Colour: auto is on a terminal without `NO_COLOR`
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+    /// Give up after this long [AILERON_TIMEOUT; default: 30s, stop: 15s]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The daemon: start, stop, look at it
+    #[command(subcommand)]
+    Daemon(Daemon),
+    /// The same as `daemon stop`
+    Stop(Stop),
+    /// Print the daemon's URL, starting it if need be
+    #[command(after_help = "Example:\n  curl -s $(aileron url)/healthz")]
+    Url,
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  aileron completions bash > ~/.local/share/bash-completion/completions/aileron"
+    )]
+    Completions { shell: Shell },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  aileron man | man -l -")]
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Daemon {
+    /// Be the daemon, in the foreground
+    #[command(after_help = "Example:\n  aileron daemon run --idle-timeout 10m")]
+    Run(Run),
+    /// Have a daemon running in the background; prints its URL
+    #[command(after_help = "Example:\n  aileron daemon start --idle-timeout 10m")]
+    Start(DaemonOptions),
+    /// Have no daemon running
+    #[command(after_help = "Example:\n  aileron daemon stop --hold")]
+    Stop(Stop),
+    /// Say whether there is one; starts and writes nothing
+    #[command(after_help = "Example:\n  aileron daemon status --json | jq -r .state")]
+    Status,
+    /// Print its log
+    #[command(after_help = "Example:\n  aileron daemon logs -n 20 -f")]
+    Logs(Logs),
+    /// The daemon that a client launches; not to be typed
+    #[command(hide = true)]
+    Serve(Serve),
+}
+
+/// Options of a daemon; each has a variable that counts where the option is not given.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct DaemonOptions {
+    /// Loopback address to listen on [AILERON_BIND; default: 127.0.0.1:0]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) bind: Option<SocketAddr>,
+    /// End after this long without use [AILERON_IDLE_TIMEOUT; default: never]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) idle_timeout: Option<Duration>,
+    /// Longest wait for requests at an end [AILERON_DRAIN_TIMEOUT; default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) drain_timeout: Option<Duration>,
+    /// How often to look at the lock, 10ms to 24h [AILERON_LOCK_POLL_INTERVAL; default: 5s with file events, else 1s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) lock_poll_interval: Option<Duration>,
+    /// Use no file events, the poll alone [AILERON_NO_LOCK_EVENTS]
+    #[arg(long)]
+    pub(crate) no_lock_events: bool,
+    /// Size at which the log is rotated [AILERON_LOG_MAX_SIZE; default: 10485760]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) log_max_size: Option<u64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) options: DaemonOptions,
+    /// Only check that a daemon could start
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) options: DaemonOptions,
+    /// Descriptor of the launch pipe
+    #[arg(long)]
+    pub(crate) launch_fd: i32,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Stop {
+    /// Kill it if it has not ended by the deadline
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Start none automatically until `daemon start`
+    #[arg(long)]
+    pub(crate) hold: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Logs {
+    /// How many of the last lines
+    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
+    pub(crate) lines: usize,
+    /// Go on with what comes, over rotations and restarts
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only lines younger than this
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) since: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn visit(command: &clap::Command) {
+            let leaf = !command.has_subcommands() && !command.is_hide_set();
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(
+                !leaf
+                    || text.contains("Example:")
+                    || command.get_about().is_some_and(|about| about.to_string().contains("same as")),
+                "{}",
+                command.get_name()
+            );
+            command.get_subcommands().for_each(visit);
+        }
+        visit(&Args::command());
+    }
+}

@@ -1,0 +1,37 @@
+//! One module a command.
+
+mod logs;
+mod meta;
+mod run;
+mod start;
+mod status;
+mod stop;
+
+use aileron_discovery::Tool;
+
+use crate::args::{Args, Command, Daemon};
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::settings::Settings;
+
+/// Runs the command that was typed.
+pub(crate) fn run(tool: &Tool, args: Args, output: Output) -> Result<ExitStatus, Failure> {
+    // Before anything is resolved: neither touches the daemon, and both work without HOME.
+    match args.command {
+        Command::Completions { shell } => return Ok(meta::completions(shell)),
+        Command::Man => return Ok(meta::man()),
+        _ => {}
+    }
+    let settings = Settings::resolve(tool, &args.global)?;
+    match args.command {
+        Command::Daemon(Daemon::Run(args)) => run::run(&settings, &args, output),
+        Command::Daemon(Daemon::Serve(args)) => run::serve_launched(&settings, &args),
+        Command::Daemon(Daemon::Start(options)) => start::start(&settings, &options, output),
+        Command::Daemon(Daemon::Stop(args)) | Command::Stop(args) => stop::stop(&settings, &args, output),
+        Command::Daemon(Daemon::Status) => status::status(&settings, output),
+        Command::Daemon(Daemon::Logs(args)) => logs::logs(&settings, &args, output),
+        Command::Url => start::url(&settings, output),
+        Command::Completions { .. } | Command::Man => Ok(ExitStatus::Done),
+    }
+}

@@ -1,0 +1,85 @@
+//! `daemon run` and the hidden `daemon serve`: being the daemon.
+
+use aileron_discovery::protocol::launch::{LaunchMessage, LaunchPipe};
+use aileron_discovery::{AcquireError, StateDirError};
+use aileron_server::{Config, Ended, RunError, ServeError, Terminal, serve};
+use aileron_spawn::Finding;
+use serde_json::json;
+
+use crate::args::{Run, Serve};
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::settings::{self, Settings};
+
+/// In the foreground: neither obeys nor clears a hold.
+pub(crate) fn run(settings: &Settings, args: &Run, output: Output) -> Result<ExitStatus, Failure> {
+    let config = settings::config(&settings.tool, &args.options)?;
+    if args.check {
+        return check(settings, &config, output);
+    }
+    if let Some(mode) = settings.state_dir.create()? {
+        output.note(&format!(
+            "tightened `{}` from mode {mode:04o} to 0700",
+            settings.state_dir.root().display()
+        ));
+    }
+    let say_ready = |message: LaunchMessage| {
+        if let LaunchMessage::Ready { record } = message {
+            output.detail(&format!("listening on {}", record.url));
+        }
+    };
+    match serve(&settings.state_dir, &config, output.terminal(), async |_| Ok(None), say_ready) {
+        Ok(ended) => Ok(status_of(ended)),
+        Err(ServeError::Lock(AcquireError::Held { .. })) => Err(already_running(settings)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Launched by a client, which hears on the pipe how it went.
+pub(crate) fn serve_launched(settings: &Settings, args: &Serve) -> Result<ExitStatus, Failure> {
+    let mut pipe = LaunchPipe::adopt(args.launch_fd).map_err(|error| {
+        Failure::usage(format!("descriptor {} is no launch pipe: {error}", args.launch_fd))
+    })?;
+    let config = settings::config(&settings.tool, &args.options)?;
+    let report = |message| pipe.send(&message);
+    match serve(&settings.state_dir, &config, Terminal::Detached, async |_| Ok(None), report) {
+        Ok(ended) => Ok(status_of(ended)),
+        // The client was told, and is the one who says it.
+        Err(ServeError::Lock(AcquireError::Held { .. })) => Ok(ExitStatus::AlreadyRunning),
+        Err(ServeError::Lock(error)) if error.is_lost() => Ok(ExitStatus::Failed),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn status_of(ended: Ended) -> ExitStatus {
+    if ended.reason.exit_status() == 0 { ExitStatus::Done } else { ExitStatus::Failed }
+}
+
+/// What a start would need, without being one: nothing is created, locked or published.
+fn check(settings: &Settings, config: &Config, output: Output) -> Result<ExitStatus, Failure> {
+    match settings.state_dir.check() {
+        Ok(()) | Err(StateDirError::Missing { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut address = config.bind;
+    address.set_port(0);
+    let bound = std::net::TcpListener::bind(address).map_err(|source| RunError::Bind { address, source });
+    bound.map_err(ServeError::Run)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    runtime.map_err(|source| ServeError::Run(RunError::System { step: "start the runtime", source }))?;
+    output.result(&json!({ "schema": 1, "ok": true }), "ok");
+    Ok(ExitStatus::Done)
+}
+
+fn already_running(settings: &Settings) -> Failure {
+    let deadline = aileron_discovery::Deadline::after(std::time::Duration::from_secs(2));
+    let who = match aileron_spawn::find(&settings.state_dir, deadline) {
+        Ok(Finding::Found(found)) => format!(" at {} (pid {})", found.url(), found.pid()),
+        _ => String::new(),
+    };
+    Failure::new("already_running", ExitStatus::AlreadyRunning, format!("a daemon is already running{who}"))
+        .at(settings.state_dir.root())
+        .step("acquire the lock")
+        .hint("`aileron daemon status` says more; `aileron daemon stop` ends it")
+}

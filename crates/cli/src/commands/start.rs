@@ -1,0 +1,101 @@
+//! `daemon start` and `url`: having a daemon.
+
+use std::ffi::OsString;
+
+use aileron_discovery::{Deadline, InstanceId};
+use aileron_server::Config;
+use aileron_spawn::{
+    Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, StartReason, ensure_running,
+};
+use serde_json::json;
+
+use crate::args::DaemonOptions;
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::settings::{self, Settings};
+
+/// By name: clears a hold, and works where automatic starts are off.
+pub(crate) fn start(
+    settings: &Settings,
+    options: &DaemonOptions,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    refuse_explicit(settings, "start")?;
+    let options = settings::config(&settings.tool, options)?;
+    let how = EnsureOptions { autostart: Autostart::Allowed, hold: HoldRule::Clear };
+    ensure(settings, &options, &how, output)
+}
+
+/// For scripts: the URL, and nothing else on standard output.
+pub(crate) fn url(settings: &Settings, output: Output) -> Result<ExitStatus, Failure> {
+    let config = settings::config(&settings.tool, &DaemonOptions::default())?;
+    let off = settings::variable(&settings.tool, "NO_AUTOSTART", settings::switch)? == Some(true);
+    let variable = settings.tool.env_var("NO_AUTOSTART");
+    let autostart = if off { Autostart::Forbidden { variable } } else { Autostart::Allowed };
+    ensure(settings, &config, &EnsureOptions { autostart, hold: HoldRule::Obey }, output)
+}
+
+/// An explicit address is somebody else's daemon: it can be used, not managed.
+pub(crate) fn refuse_explicit(settings: &Settings, what: &str) -> Result<(), Failure> {
+    match settings.tool.env("API_URL") {
+        None => Ok(()),
+        Some(url) => {
+            let variable = settings.tool.env_var("API_URL");
+            let url = url.to_string_lossy();
+            Err(Failure::new("usage", ExitStatus::Usage, format!("cannot {what}: {variable} names {url}"))
+                .hint(&format!("unset {variable} to manage the daemon of the state directory")))
+        }
+    }
+}
+
+fn ensure(
+    settings: &Settings,
+    config: &Config,
+    how: &EnsureOptions,
+    output: Output,
+) -> Result<ExitStatus, Failure> {
+    let launch = launch(settings, config)?;
+    let deadline = Deadline::after(settings.start_timeout());
+    match ensure_running(&settings.state_dir, &launch, how, deadline)? {
+        Ensured::Explicit(url) => print(&url, "explicit", None, None, output),
+        Ensured::Found(found) => print_found(&found, "found", output),
+        Ensured::Started { daemon, reason, tightened_from } => {
+            if let Some(mode) = tightened_from {
+                let path = settings.state_dir.root().display();
+                output.note(&format!("tightened `{path}` from mode {mode:04o} to 0700"));
+            }
+            if let StartReason::Stale(why) = reason {
+                output.detail(&format!("the record was stale: {why}"));
+            }
+            output.detail(&format!("started pid {} in {} ms", daemon.pid(), deadline.elapsed().as_millis()));
+            print_found(&daemon, "started", output);
+        }
+        _ => {}
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn launch(settings: &Settings, config: &Config) -> Result<Launch, Failure> {
+    let mut args = ["--state-dir".into(), settings.state_dir.root().as_os_str().to_owned()].to_vec();
+    args.extend(["daemon", "serve"].map(OsString::from));
+    args.extend(settings::to_arguments(config));
+    let mut launch = Launch::of_this_program(args)?;
+    for suffix in ["LOG", "LOG_LEVEL"] {
+        if let Some(level) = settings.tool.env(suffix) {
+            launch = launch.with_env(settings.tool.env_var(suffix), level);
+        }
+    }
+    Ok(launch)
+}
+
+fn print_found(found: &Found, outcome: &str, output: Output) {
+    print(&found.url(), outcome, Some(found.pid()), found.instance(), output);
+}
+
+fn print(url: &str, outcome: &str, pid: Option<u32>, instance: Option<&InstanceId>, output: Output) {
+    output.result(
+        &json!({ "schema": 1, "url": url, "outcome": outcome, "pid": pid, "instance": instance }),
+        url,
+    );
+}

@@ -1,0 +1,54 @@
+//! `daemon stop`: having none.
+
+use aileron_discovery::Deadline;
+use aileron_spawn::{Force, How, OnStop, StopOptions, StopOutcome};
+use serde_json::json;
+
+use super::start::refuse_explicit;
+use crate::args::Stop;
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::settings::Settings;
+
+pub(crate) fn stop(settings: &Settings, args: &Stop, output: Output) -> Result<ExitStatus, Failure> {
+    refuse_explicit(settings, "stop")?;
+    let options = StopOptions {
+        force: if args.force { Force::AtDeadline } else { Force::Never },
+        on_stop: if args.hold { OnStop::Hold } else { OnStop::LeaveStartsOn },
+    };
+    let deadline = Deadline::after(settings.stop_timeout());
+    let stopped = aileron_spawn::stop(&settings.state_dir, options, deadline)?;
+    let (outcome, pid, how) = match stopped.outcome {
+        StopOutcome::NotRunning => ("not_running", None, None),
+        StopOutcome::Stopped { pid, how } => ("stopped", Some(pid), Some(how_name(how))),
+    };
+    let orphans: Vec<_> = stopped
+        .orphans
+        .iter()
+        .map(|orphan| json!({ "pid": orphan.process.pid, "lock": orphan.lock.path.to_string_lossy() }))
+        .collect();
+    let document = json!({ "schema": 1, "outcome": outcome, "pid": pid, "how": how, "hold": args.hold, "orphans": orphans });
+    let text = match (pid, how) {
+        (Some(pid), Some(how)) => format!("stopped pid {pid} ({how})"),
+        _ => "not running".to_owned(),
+    };
+    // A script that asked to stop wants silence or an error; a person wants to be told, on standard error as well.
+    if output.json {
+        output.result(&document, "");
+    } else {
+        output.note(&text);
+    }
+    for orphan in &stopped.orphans {
+        output.note(&format!("an orphan of this directory still runs: pid {}", orphan.process.pid));
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn how_name(how: How) -> &'static str {
+    match how {
+        How::Request => "request",
+        How::Sigterm => "sigterm",
+        How::Sigkill => "sigkill",
+    }
+}

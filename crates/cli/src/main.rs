@@ -1,0 +1,5 @@
+//! The `aileron` binary.
+
+fn main() -> std::process::ExitCode {
+    aileron_cli::main()
+}

@@ -1,0 +1,83 @@
+//! What is printed, and where: results on standard output, everything else on standard error. A closed pipe is quiet.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use aileron_server::Terminal;
+use serde_json::json;
+
+use crate::args::{Color, Global};
+use crate::failure::Failure;
+
+/// How this command prints.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    quiet: bool,
+    verbose: bool,
+    color: Color,
+}
+
+impl Output {
+    pub(crate) fn new(global: &Global) -> Self {
+        let choice = match global.color {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+        Self { json: global.json, quiet: global.quiet, verbose: global.verbose > 0, color: global.color }
+    }
+
+    /// Prints a result: `document` with `--json`, else `text`.
+    pub(crate) fn result(self, document: &serde_json::Value, text: &str) {
+        if self.json {
+            line(&document.to_string());
+        } else if !text.is_empty() {
+            line(text);
+        }
+    }
+
+    /// Prints a line of a stream (`logs`).
+    pub(crate) fn stream(text: &str) -> bool {
+        writeln!(anstream::stdout().lock(), "{text}").is_ok()
+    }
+
+    /// Says something that is no result.
+    pub(crate) fn note(self, text: &str) {
+        if !self.quiet {
+            let _reader_is_gone = writeln!(anstream::stderr(), "{text}");
+        }
+    }
+
+    /// Says something that only `-v` asks for.
+    pub(crate) fn detail(self, text: &str) {
+        if self.verbose {
+            self.note(text);
+        }
+    }
+
+    pub(crate) fn failure(self, failure: &Failure) {
+        let text = if self.json {
+            json!({ "schema": 1, "error": failure.document() }).to_string()
+        } else {
+            format!("aileron: {failure}")
+        };
+        let _reader_is_gone = writeln!(anstream::stderr(), "{text}");
+    }
+
+    /// Whether and how a daemon in the foreground writes its log to standard error.
+    pub(crate) fn terminal(self) -> Terminal {
+        let on_terminal = std::io::stderr().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        match self.color {
+            Color::Always => Terminal::Colour,
+            Color::Auto if on_terminal => Terminal::Colour,
+            Color::Auto | Color::Never => Terminal::Plain,
+        }
+    }
+}
+
+/// A reader that is gone wants no more; that is no error of ours.
+fn line(text: &str) {
+    let _reader_is_gone = writeln!(anstream::stdout().lock(), "{text}");
+}

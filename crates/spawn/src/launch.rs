@@ -1,0 +1,232 @@
+//! Launching a daemon and hearing how it went.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use aileron_discovery::protocol::launch::{Failure, LaunchMessage, MAX_MESSAGE};
+use aileron_discovery::{Advertisement, Deadline, StateDir, StateFile};
+
+use crate::sys::{self, Heard, Launched};
+
+/// How much of the end of a failed launch's output is shown, in bytes.
+const TAIL: u64 = 8 * 1024;
+
+/// How long a daemon that has said how it went may take to be gone.
+const LAST_BREATH: Duration = Duration::from_secs(1);
+
+/// What of the caller's environment a daemon is given. Everything else would be frozen into it for its whole life: the
+/// proxy, the virtual environment, the secrets of whichever shell happened to need it first.
+const ENVIRONMENT: [&str; 10] =
+    ["HOME", "USER", "LOGNAME", "PATH", "SHELL", "LANG", "TZ", "TMPDIR", "RUST_BACKTRACE", "SYSTEMROOT"];
+
+/// Variables by their beginning.
+const ENVIRONMENT_PREFIXES: [&str; 2] = ["LC_", "XDG_"];
+
+/// How a daemon is launched.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments; `--launch-fd N` is appended.
+    pub args: Vec<OsString>,
+    /// Variables beyond the allow-list (`HOME`, `USER`, `LOGNAME`, `PATH`, `SHELL`, `LANG`, `LC_*`, `TZ`, `TMPDIR`,
+    /// `XDG_*`, `RUST_BACKTRACE`), which are all it is given.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+/// How a launched process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChildEnd(pub ExitStatus);
+
+impl fmt::Display for ChildEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&sys::end_in_words(self.0))
+    }
+}
+
+/// Why no daemon came of a launch.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LaunchError {
+    /// This program's own file cannot be named.
+    #[error("cannot find this program's own file")]
+    NoProgram(#[source] io::Error),
+    /// The program was removed since this process started.
+    #[error("this program was removed: `{path}` is gone; install it again")]
+    ProgramGone {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// The program cannot be executed.
+    #[error("cannot execute `{program}`")]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The daemon said why it cannot start.
+    #[error("the daemon (pid {pid}) cannot start: {}", failure.message)]
+    Failed {
+        /// Its pid.
+        pid: u32,
+        /// What it said.
+        failure: Box<Failure>,
+        /// The last lines of this launch.
+        tail: String,
+        /// Where an earlier daemon's lines are.
+        log: PathBuf,
+    },
+    /// The daemon ended without a word.
+    #[error("the daemon (pid {pid}) {end} after {} ms, before it was ready", elapsed.as_millis())]
+    Exited {
+        /// Its pid.
+        pid: u32,
+        /// How.
+        end: ChildEnd,
+        /// Since the launch.
+        elapsed: Duration,
+        /// The last lines of this launch.
+        tail: String,
+        /// Where an earlier daemon's lines are.
+        log: PathBuf,
+    },
+}
+
+/// How a launch went, where it did not fail.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Ready(Box<Advertisement>),
+    /// Another process holds the lock, or the directory went away: look again.
+    LookAgain,
+    /// It lives, and has not said anything by the deadline. It is left alone.
+    Pending {
+        pid: u32,
+    },
+}
+
+impl Launch {
+    /// Launches the program that this process is, with other arguments.
+    ///
+    /// # Errors
+    ///
+    /// When its file cannot be named. After an upgrade the name reads `… (deleted)`; then it is the file that now stands
+    /// there which is launched, and it is an error if there is none.
+    pub fn of_this_program(args: Vec<OsString>) -> Result<Self, LaunchError> {
+        let program = std::env::current_exe().map_err(LaunchError::NoProgram)?;
+        let program = match sys::without_deleted_mark(&program) {
+            Some(path) if !program.exists() && path.exists() => path,
+            Some(path) if !program.exists() => return Err(LaunchError::ProgramGone { path }),
+            _ => program,
+        };
+        Ok(Self { program, args, env: Vec::new() })
+    }
+
+    /// The same launch with one more variable.
+    #[must_use]
+    pub fn with_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Launches, and waits until the daemon is ready, has failed, or the deadline passes.
+    pub(crate) fn start(&self, state_dir: &StateDir, deadline: &Deadline) -> Result<Outcome, LaunchError> {
+        let mut env: Vec<_> = std::env::vars_os().filter(|(name, _)| is_allowed(name)).collect();
+        env.extend(self.env.iter().cloned());
+        let launched = sys::launch(&self.program, &self.args, &env)
+            .map_err(|source| LaunchError::Spawn { program: self.program.clone(), source })?;
+        listen(launched, state_dir.path(StateFile::Log).as_path(), deadline)
+    }
+}
+
+fn is_allowed(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| {
+        ENVIRONMENT.contains(&name) || ENVIRONMENT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    })
+}
+
+fn listen(mut launched: Launched, log: &Path, deadline: &Deadline) -> Result<Outcome, LaunchError> {
+    let began = Deadline::after(Duration::MAX);
+    let pid = launched.child.id();
+    let mut said = Vec::new();
+    loop {
+        match sys::hear(&mut launched.pipe, &mut launched.child, deadline, &mut said) {
+            Heard::Bytes if said.len() > MAX_MESSAGE => said.clear(),
+            Heard::Bytes => match LaunchMessage::decode(&said) {
+                None => {}
+                Some(LaunchMessage::Ready { record }) => {
+                    reap(launched);
+                    return Ok(Outcome::Ready(record));
+                }
+                Some(LaunchMessage::Held | LaunchMessage::Lost) => {
+                    reap(launched);
+                    return Ok(Outcome::LookAgain);
+                }
+                Some(LaunchMessage::Failed(failure)) => {
+                    let tail = last_words(&mut launched);
+                    return Err(LaunchError::Failed {
+                        pid,
+                        failure: Box::new(failure),
+                        tail,
+                        log: log.to_owned(),
+                    });
+                }
+            },
+            Heard::Gone(status) => {
+                let (end, elapsed, tail) = (ChildEnd(status), began.elapsed(), tail(&mut launched.output));
+                return Err(LaunchError::Exited { pid, end, elapsed, tail, log: log.to_owned() });
+            }
+            Heard::Deadline => {
+                reap(launched);
+                return Ok(Outcome::Pending { pid });
+            }
+        }
+    }
+}
+
+/// Leaves nobody unreaped behind in a caller that lives on: one sleeping thread per living daemon of its own, gone with it.
+fn reap(launched: Launched) {
+    let Launched { mut child, .. } = launched;
+    let reaper = std::thread::Builder::new().name("reaper".to_owned()).stack_size(64 * 1024);
+    // Without a thread the child stays a zombie until its parent ends: a table entry, no failure.
+    let _left_unreaped = reaper.spawn(move || child.wait());
+}
+
+/// What a daemon that is about to go has written, once it is gone.
+fn last_words(launched: &mut Launched) -> String {
+    let deadline = Deadline::after(LAST_BREATH);
+    let mut rest = Vec::new();
+    while let Heard::Bytes = sys::hear(&mut launched.pipe, &mut launched.child, &deadline, &mut rest) {}
+    tail(&mut launched.output)
+}
+
+fn tail(output: &mut File) -> String {
+    let read = output.seek(SeekFrom::End(0)).and_then(|length| {
+        output.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+        let mut bytes = Vec::new();
+        output.take(TAIL).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+    });
+    read.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_is_given_little_of_the_environment() {
+        for name in ["HOME", "PATH", "LC_ALL", "XDG_RUNTIME_DIR"] {
+            assert!(is_allowed(OsStr::new(name)), "{name}");
+        }
+        for name in ["HTTP_PROXY", "AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "VIRTUAL_ENV", "AILERON_STATE_DIR"]
+        {
+            assert!(!is_allowed(OsStr::new(name)), "{name}");
+        }
+    }
+}

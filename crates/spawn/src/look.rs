@@ -1,0 +1,140 @@
+//! One look for a daemon: cheap, without a lock, writing nothing. What it means is `find`'s and `ensure`'s business.
+
+use std::time::Duration;
+
+use aileron_discovery::protocol::control::{DaemonState, Problem, ProblemCode};
+use aileron_discovery::protocol::handshake::{Challenge, Proof};
+use aileron_discovery::protocol::route;
+use aileron_discovery::{
+    Advertisement, Deadline, LockProbe, Nonce, ProbeError, Reading, StateDir, StateDirError, probe_lock,
+};
+
+use crate::find::Found;
+use crate::http::{HttpError, Request, request};
+
+/// How long connecting and proving may take.
+const HANDSHAKE: Duration = Duration::from_secs(2);
+
+/// How long an answer is waited for before the lock is asked whether there is anybody to wait for.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a look found.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// A daemon that proved itself.
+    Found(Found),
+    /// Nobody holds the lock; why a record, if there is one, is stale.
+    Nobody { stale: Option<String> },
+    /// Somebody holds the lock, and no daemon was proved.
+    Held(Held),
+}
+
+/// A held lock behind which nobody was proved.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) lock: aileron_discovery::FileId,
+    pub(crate) record: Option<Box<Advertisement>>,
+    pub(crate) quiet: Quiet,
+    pub(crate) why: String,
+}
+
+/// In which way nobody was proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quiet {
+    /// There is no usable record: perhaps it is about to be written.
+    Unadvertised,
+    /// The address refuses connections: perhaps it is leaving, or the record is of its predecessor.
+    Refusing,
+    /// Whoever is there says nothing, or nothing that proves it.
+    Silent,
+}
+
+/// Why a look could not be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum LookError {
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+}
+
+/// Looks once.
+pub(crate) fn look(state_dir: &StateDir, deadline: &Deadline) -> Result<Look, LookError> {
+    let reading = match Advertisement::read(state_dir) {
+        Ok(reading) => reading,
+        Err(StateDirError::Missing { .. }) => return Ok(Look::Nobody { stale: None }),
+        Err(error) => return Err(error.into()),
+    };
+    let (record, quiet, why) = match reading {
+        Reading::Absent => (None, Quiet::Unadvertised, None),
+        Reading::Damaged { why } => {
+            (None, Quiet::Unadvertised, Some(format!("the record is damaged: {why}")))
+        }
+        Reading::Present(record) => match prove(state_dir, &record, deadline) {
+            Ok(found) => return Ok(Look::Found(Found::new(*record, found))),
+            Err((quiet, why)) => (Some(record), quiet, Some(why)),
+        },
+    };
+    Ok(match probe_lock(state_dir)? {
+        LockProbe::Absent | LockProbe::Free(_) => Look::Nobody { stale: why },
+        LockProbe::Held(lock) => {
+            let why = why.unwrap_or_else(|| "there is no record".to_owned());
+            Look::Held(Held { lock, record, quiet, why })
+        }
+    })
+}
+
+/// Has the daemon of a record prove its instance. Nothing secret is sent.
+///
+/// A record without an instance is a reference daemon's, which cannot prove any: it is found if it answers at all.
+pub(crate) fn prove(
+    state_dir: &StateDir,
+    record: &Advertisement,
+    deadline: &Deadline,
+) -> Result<Option<DaemonState>, (Quiet, String)> {
+    let address = record.url.address();
+    let deadline = deadline.within(HANDSHAKE);
+    let somebody_is_there = || probe_lock(state_dir).is_ok_and(|probe| probe.is_held());
+    let challenge = Challenge { nonce: Nonce::random().map_err(|error| (Quiet::Silent, error.to_string()))? };
+    let body = serde_json::to_vec(&challenge).map_err(|error| (Quiet::Silent, error.to_string()))?;
+    let ours = record.instance.is_some();
+    let question = if ours {
+        Request { method: "POST", path: route::HANDSHAKE, token: None, body: &body }
+    } else {
+        Request { method: "GET", path: route::HEALTH, token: None, body: &[] }
+    };
+    let answer = request(address, &question, PATIENCE, &deadline, somebody_is_there).map_err(|error| {
+        let quiet = if matches!(error, HttpError::Refused(_)) { Quiet::Refusing } else { Quiet::Silent };
+        (quiet, error.to_string())
+    })?;
+    if !ours {
+        return if answer.status == 200 {
+            Ok(None)
+        } else {
+            Err((Quiet::Silent, format!("{address} answers {}", answer.status)))
+        };
+    }
+    if answer.status != 200 {
+        return Err(unproved(&answer.body, answer.status, address));
+    }
+    let proof: Proof = serde_json::from_slice(&answer.body)
+        .map_err(|_| (Quiet::Silent, format!("what answers at {address} is no daemon of this tool")))?;
+    match proof.check(record, &challenge) {
+        Ok(()) => Ok(Some(proof.state)),
+        Err(not) => {
+            Err((Quiet::Silent, format!("what answers at {address} is not the recorded daemon: {not}")))
+        }
+    }
+}
+
+/// A displaced daemon says so, and is as good as gone.
+fn unproved(body: &[u8], status: u16, address: std::net::SocketAddr) -> (Quiet, String) {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(Problem { code: ProblemCode::IdentityLost, .. }) => (
+            Quiet::Refusing,
+            format!("the daemon at {address} is leaving: it is no longer the daemon of its directory"),
+        ),
+        _ => (Quiet::Silent, format!("what answers at {address} answers {status}")),
+    }
+}

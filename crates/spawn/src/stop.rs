@@ -1,0 +1,282 @@
+//! Stopping the daemon, and having it stopped when this returns.
+
+use std::io;
+use std::time::Duration;
+
+use aileron_discovery::process::{self, Holder, ProcessId, Refusal};
+use aileron_discovery::protocol::control::StopRequest;
+use aileron_discovery::{
+    AcquireError, Advertisement, Deadline, FileId, GateError, Hold, HoldError, LockProbe, ProbeError,
+    Reading, StartGate, StateDir, StateDirError, probe_lock,
+};
+
+use crate::control::request_stop;
+use crate::look::prove;
+use crate::sys::{ProcessHandle, Signal};
+use crate::wait::Backoff;
+
+/// How long the request may take to be accepted before `SIGTERM` is sent.
+const REQUEST: Duration = Duration::from_secs(2);
+
+/// How long a killed process may take to be gone: the kernel may have to finish a write for it.
+const AFTER_KILL: Duration = Duration::from_secs(5);
+
+/// Whether the daemon is killed at the deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// Never.
+    Never,
+    /// If it has not ended by then.
+    AtDeadline,
+}
+
+/// Whether a hold is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStop {
+    /// The next client may start a daemon again.
+    LeaveStartsOn,
+    /// None may until somebody says `start`.
+    Hold,
+}
+
+/// How to stop.
+#[derive(Clone, Copy, Debug)]
+pub struct StopOptions {
+    /// Whether to kill.
+    pub force: Force,
+    /// Whether to hold.
+    pub on_stop: OnStop,
+}
+
+/// What was needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The request was enough.
+    Request,
+    /// It took `SIGTERM`.
+    Sigterm,
+    /// It took `SIGKILL`.
+    Sigkill,
+}
+
+/// What became of the owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopOutcome {
+    /// There was none.
+    NotRunning,
+    /// It has ended: the process is gone, its port closed, the lock free.
+    Stopped {
+        /// Its pid.
+        pid: u32,
+        /// What it took.
+        how: How,
+    },
+}
+
+/// The result of a stop.
+#[derive(Debug)]
+pub struct Stopped {
+    /// What became of the owner.
+    pub outcome: StopOutcome,
+    /// Daemons that once were this directory's and still live; nothing was done to them.
+    pub orphans: Vec<Holder>,
+}
+
+/// Why nothing was stopped, or not for certain.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// The directory cannot be used.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    /// The lock cannot be looked at.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// The start gate cannot be used.
+    #[error("cannot use the start gate")]
+    Gate(#[source] AcquireError),
+    /// Another client holds the gate: a start or a stop is in progress.
+    #[error("the start gate was held by another client for {} ms", elapsed.as_millis())]
+    GateBusy {
+        /// How long it was waited for.
+        elapsed: Duration,
+    },
+    /// The hold cannot be set.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+    /// The lock is held, nobody took the request, and no process is proved to be the daemon, so none was sent a signal.
+    #[error("the lock is held and no process is proved to hold it, so none was sent a signal")]
+    Unproved {
+        /// Why the recorded process was not.
+        #[source]
+        refusal: Refusal,
+    },
+    /// It has not ended by the deadline.
+    #[error("the daemon (pid {pid}) has not ended after {} ms", elapsed.as_millis())]
+    StillRunning {
+        /// Its pid.
+        pid: u32,
+        /// How long it was waited for.
+        elapsed: Duration,
+    },
+    /// A signal could not be sent.
+    #[error("cannot signal process {pid}")]
+    Signal {
+        /// Its pid.
+        pid: u32,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Stops the owner. Holds the start gate throughout, so that nobody starts another meanwhile; starts nothing.
+///
+/// # Errors
+///
+/// When it cannot be said that the daemon has ended; see [`StopError`].
+pub fn stop(state_dir: &StateDir, options: StopOptions, deadline: Deadline) -> Result<Stopped, StopError> {
+    match state_dir.check() {
+        Ok(()) => {}
+        Err(StateDirError::Missing { .. }) if options.on_stop == OnStop::LeaveStartsOn => {
+            return Ok(Stopped { outcome: StopOutcome::NotRunning, orphans: orphans(state_dir) });
+        }
+        Err(StateDirError::Missing { .. }) => drop(state_dir.create()?),
+        Err(error) => return Err(error.into()),
+    }
+    let gate = pass_gate(state_dir, &deadline)?;
+    if options.on_stop == OnStop::Hold
+        && let Some(gate) = &gate
+    {
+        Hold::set(gate)?;
+    }
+    let outcome = match probe_lock(state_dir)? {
+        LockProbe::Held(lock) => Target::find(state_dir, lock).stop(state_dir, options.force, &deadline)?,
+        LockProbe::Absent | LockProbe::Free(_) => StopOutcome::NotRunning,
+    };
+    Ok(Stopped { outcome, orphans: orphans(state_dir) })
+}
+
+fn orphans(state_dir: &StateDir) -> Vec<Holder> {
+    let mut holders = process::find_holders(state_dir.tool()).unwrap_or_default();
+    holders.retain(|holder| holder.is_orphan_of(state_dir));
+    holders
+}
+
+/// `None`: the directory went away, and with it whatever could be started or stopped there.
+fn pass_gate(state_dir: &StateDir, deadline: &Deadline) -> Result<Option<StartGate>, StopError> {
+    let mut backoff = Backoff::new();
+    loop {
+        match StartGate::try_acquire(state_dir) {
+            Ok(Some(gate)) => return Ok(Some(gate)),
+            Ok(None) if deadline.passed() => return Err(StopError::GateBusy { elapsed: deadline.elapsed() }),
+            Ok(None) => backoff.pause(deadline),
+            Err(GateError::Refused(error)) => return Err(StopError::Gate(error)),
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+/// Who holds the lock, as far as it can be proved.
+struct Target {
+    lock: FileId,
+    record: Option<Box<Advertisement>>,
+    process: Result<(ProcessId, ProcessHandle), Refusal>,
+}
+
+impl Target {
+    fn find(state_dir: &StateDir, lock: FileId) -> Self {
+        let record = match Advertisement::read(state_dir) {
+            Ok(Reading::Present(record)) => Some(record),
+            _ => None,
+        };
+        let recorded = match &record {
+            Some(record) => open_first(record.pid, || process::prove_recorded(record, lock)),
+            None => Err(Refusal::Unidentified),
+        };
+        // A record that is missing or names somebody else does not make the holder unknown.
+        let process = recorded.or_else(|refusal| by_holder(state_dir, lock).ok_or(refusal));
+        Self { lock, record, process }
+    }
+
+    fn stop(self, state_dir: &StateDir, force: Force, deadline: &Deadline) -> Result<StopOutcome, StopError> {
+        let mut how = How::Request;
+        let request = deadline.within(REQUEST);
+        let accepted = self.request(state_dir, &request);
+        let (pid, ended) = match self.process {
+            Ok((id, handle)) => {
+                let mut ended = false;
+                if !accepted {
+                    // It may be leaving already, its port closed; a second signal would cut its drain short.
+                    ended = handle.wait(&request);
+                    if !ended {
+                        how = How::Sigterm;
+                        signal(&handle, id.pid, Signal::Term)?;
+                    }
+                }
+                ended = ended || handle.wait(deadline);
+                if !ended && force == Force::AtDeadline {
+                    how = How::Sigkill;
+                    signal(&handle, id.pid, Signal::Kill)?;
+                    ended = handle.wait(&Deadline::after(AFTER_KILL));
+                }
+                (id.pid, ended)
+            }
+            // It took the request, so it is the daemon, only not one whose process can be held on to from here.
+            Err(_) if accepted => (self.record.as_ref().map_or(0, |record| record.pid), true),
+            Err(refusal) => return Err(StopError::Unproved { refusal }),
+        };
+        let after = if how == How::Sigkill { Deadline::after(AFTER_KILL) } else { *deadline };
+        if ended && is_released(state_dir, self.lock, &after) {
+            return Ok(StopOutcome::Stopped { pid, how });
+        }
+        Err(StopError::StillRunning { pid, elapsed: deadline.elapsed() })
+    }
+
+    /// Asks the daemon, once it has proved itself; whether it accepted.
+    fn request(&self, state_dir: &StateDir, deadline: &Deadline) -> bool {
+        let Some(record) = &self.record else { return false };
+        matches!(prove(state_dir, record, deadline), Ok(Some(_)))
+            && request_stop(record, StopRequest::default(), deadline).is_ok()
+    }
+}
+
+/// P9: the handle first, the proof second, so that what was proved is what is signalled.
+fn open_first(
+    pid: u32,
+    prove: impl FnOnce() -> Result<ProcessId, Refusal>,
+) -> Result<(ProcessId, ProcessHandle), Refusal> {
+    let handle = ProcessHandle::open(pid).map_err(|source| Refusal::Unknown { pid, source })?;
+    let handle = handle.ok_or(Refusal::Gone(pid))?;
+    Ok((prove()?, handle))
+}
+
+fn by_holder(state_dir: &StateDir, lock: FileId) -> Option<(ProcessId, ProcessHandle)> {
+    let tool = state_dir.tool();
+    let found = process::find_holders(tool).ok()?.into_iter().find(|holder| holder.lock.file == lock)?;
+    let pid = found.process.pid;
+    let again = || match process::prove_holder(tool, pid)? {
+        holder if holder.lock.file == lock => Ok(holder.process),
+        _ => Err(Refusal::NotHolding(pid)),
+    };
+    open_first(pid, again).ok()
+}
+
+fn signal(handle: &ProcessHandle, pid: u32, signal: Signal) -> Result<(), StopError> {
+    handle.signal(signal).map_err(|source| StopError::Signal { pid, source })
+}
+
+/// Whether the lock that the daemon held is free, or is no longer the lock.
+fn is_released(state_dir: &StateDir, lock: FileId, deadline: &Deadline) -> bool {
+    let mut backoff = Backoff::new();
+    loop {
+        match probe_lock(state_dir) {
+            Ok(LockProbe::Held(held)) if held == lock => {}
+            Ok(_) | Err(ProbeError::StateDir(_)) => return true,
+            Err(_) => {}
+        }
+        if deadline.passed() {
+            return false;
+        }
+        backoff.pause(deadline);
+    }
+}

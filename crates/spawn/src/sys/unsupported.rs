@@ -1,0 +1,83 @@
+//! Where there are no pidfds: processes are waited for by asking, and strangers are sent no signal at all.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::process::Child;
+use std::time::Duration;
+
+use aileron_discovery::Deadline;
+
+use super::Signal;
+
+const TICK: Duration = Duration::from_millis(5);
+
+/// A file that loses its name as soon as it is open.
+pub(crate) fn nameless_file() -> io::Result<File> {
+    let nonce = aileron_discovery::InstanceId::random().map_err(io::Error::other)?;
+    let path = std::env::temp_dir().join(format!("launch-output-{nonce}"));
+    let file = File::options().read(true).append(true).create_new(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
+}
+
+/// One by one: there is no `close_range` that marks.
+#[cfg_attr(windows, expect(dead_code, reason = "Windows inherits nothing unasked"))]
+pub(crate) fn mark_all_close_on_exec(first: u32) -> io::Result<()> {
+    super::mark_one_by_one(first)
+}
+
+/// A process cannot be held on to here.
+#[derive(Debug)]
+pub(crate) struct ProcessHandle(std::convert::Infallible);
+
+impl ProcessHandle {
+    pub(crate) fn open(_pid: u32) -> io::Result<Option<Self>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn signal(&self, _signal: Signal) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    pub(crate) fn wait(&self, _deadline: &Deadline) -> bool {
+        match self.0 {}
+    }
+}
+
+/// What came first.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// More of a message.
+    Bytes,
+    /// The child has ended, and everything it had said was heard.
+    Gone(std::process::ExitStatus),
+    /// Neither, in time.
+    Deadline,
+}
+
+/// Reads the pipe, whose read blocks, in a thread of its own; asks for the child's end at short intervals.
+pub(crate) fn hear(pipe: &mut File, child: &mut Child, deadline: &Deadline, buffer: &mut Vec<u8>) -> Heard {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    if let Ok(mut pipe) = pipe.try_clone() {
+        std::thread::spawn(move || {
+            let mut block = [0; 4096];
+            if let Ok(count) = pipe.read(&mut block) {
+                let _nobody_waits = sender.send(block[..count].to_vec());
+            }
+        });
+    }
+    loop {
+        if let Ok(bytes) = receiver.recv_timeout(TICK)
+            && !bytes.is_empty()
+        {
+            buffer.extend_from_slice(&bytes);
+            return Heard::Bytes;
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            return Heard::Gone(status);
+        }
+        if deadline.passed() {
+            return Heard::Deadline;
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Windows: a detached process without a console window. Compiled in the repository's workflow only.
+//!
+//! A descriptor cannot be inherited by number there, so a daemon reports nothing and is found by its record.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Launched;
+
+pub(crate) fn launch(
+    _program: &Path,
+    _args: &[OsString],
+    _env: &[(OsString, OsString)],
+) -> io::Result<Launched> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "launching a daemon is not implemented on Windows; use `daemon run`",
+    ))
+}
+
+pub(crate) fn mark_one_by_one(_first: u32) -> io::Result<()> {
+    Ok(())
+}
+
+pub(crate) fn end_in_words(status: std::process::ExitStatus) -> String {
+    status.to_string()
+}
+
+pub(crate) fn without_deleted_mark(_path: &Path) -> Option<PathBuf> {
+    None
+}
