@@ -95,7 +95,8 @@ impl Keeper {
             if polled {
                 self.next_poll = now + self.watch.interval();
             }
-            if woken.events.rearm || self.watch.should_rearm(now) {
+            let stays = self.policy.ending().is_none();
+            if stays && (woken.events.rearm || self.watch.should_rearm(now)) {
                 self.arm(now);
                 // What happened before the new watches were in place is seen now or never.
                 self.look(now);
