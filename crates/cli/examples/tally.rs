@@ -1,15 +1,13 @@
-//! `tally`: a counter that every process of a user shares, kept by a daemon of its own.
+//! `tally`: a counter that all processes of a user share, kept by a daemon of its own.
 //!
-//! ```text
-//! tally add [N]    add N (default 1) and print the sum; starts the daemon if there is none
-//! tally show       print the sum; likewise
-//! tally stop       end the daemon, and with it the count
-//! ```
+//! `tally add [N]` adds N (or 1) and prints the sum, `tally show` prints it, each starting the daemon if there is none;
+//! `tally stop` ends it. The count is in the daemon's memory and is gone with it, whatever ended it.
 //!
-//! A sibling of `aileron`: its own directory (`~/.tally`), its own variables (`TALLY_…`), the same three crates. The count
-//! is in memory and is gone with the daemon that kept it. `docs/embedding.md` goes through this file piece by piece.
+//! A sibling of `aileron`: its own directory (`~/.tally`), its own variables (`TALLY_…`), the same three crates.
+//! `docs/embedding.md` goes through this file piece by piece.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::ExitCode;
@@ -21,24 +19,22 @@ use aileron_discovery::protocol::control::{Problem, ProblemCode};
 use aileron_discovery::protocol::launch::LaunchPipe;
 use aileron_discovery::{Deadline, Ownership, StateDir, Tool, Verdict};
 use aileron_server::{Config, Context, Terminal};
-use aileron_spawn::{Autostart, EnsureOptions, Ensured, Force, Found, HoldRule, Launch};
-use aileron_spawn::{OnStop, StopOptions, StopOutcome};
-use axum::Router;
+use aileron_spawn::{Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, ensure_running};
+use aileron_spawn::{Force, OnStop, StopOptions, StopOutcome};
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header::CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use axum::{Json, Router};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-const USAGE: &str = "usage: tally add [N] | show | stop";
-
-/// How long the daemon may take to come up, to answer, or to go.
+/// How long the daemon may take to come up and answer, or to go.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match run(&words) {
+    match run(&words.iter().map(String::as_str).collect::<Vec<_>>()) {
         Ok(text) => writeln!(io::stdout(), "{text}").map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         Err(failure) => {
             let _reader_is_gone = writeln!(io::stderr(), "tally: {failure}");
@@ -55,11 +51,9 @@ fn run(words: &[&str]) -> Result<String, Failure> {
         ["show"] => ask(&state_dir, "GET", "/count", ""),
         ["stop"] => stop(&state_dir),
         ["daemon", "serve", "--launch-fd", descriptor] => be_the_daemon(&state_dir, descriptor.parse()?),
-        _ => Err(USAGE.into()),
+        _ => Err("usage: tally add [N] | show | stop".into()),
     }
 }
-
-// The daemon.
 
 fn be_the_daemon(state_dir: &StateDir, launch_fd: i32) -> Result<String, Failure> {
     let mut pipe = LaunchPipe::adopt(launch_fd)?;
@@ -80,37 +74,79 @@ fn routes(context: &Context) -> Router {
     Router::new().route("/add", post(add)).route("/count", get(count)).with_state(counter)
 }
 
-async fn add(State(counter): State<Counter>, body: String) -> (StatusCode, String) {
+async fn add(State(counter): State<Counter>, body: String) -> Response {
     let Ok(number) = body.parse::<u64>() else {
-        return (StatusCode::BAD_REQUEST, format!("`{body}` is no number to add"));
+        return (StatusCode::BAD_REQUEST, format!("`{body}` is no number to add")).into_response();
     };
     // The fence looked when the head of this request had arrived; its body may have taken a while.
     if counter.ownership.verify() != Verdict::Owner {
-        return identity_lost();
+        let title = "no longer the tally of its directory".to_owned();
+        let problem = Json(Problem { status: 503, code: ProblemCode::IdentityLost, title });
+        let kind = [(CONTENT_TYPE, "application/problem+json")];
+        return (StatusCode::SERVICE_UNAVAILABLE, kind, problem).into_response();
     }
-    let sum = counter.sum.fetch_add(number, Ordering::AcqRel).wrapping_add(number);
-    (StatusCode::OK, sum.to_string())
+    counter.sum.fetch_add(number, Ordering::AcqRel).wrapping_add(number).to_string().into_response()
 }
 
 async fn count(State(counter): State<Counter>) -> String {
     counter.sum.load(Ordering::Acquire).to_string()
 }
 
-fn identity_lost() -> (StatusCode, String) {
-    let title = "no longer the daemon of its directory".to_owned();
-    let problem = Problem { status: 503, code: ProblemCode::IdentityLost, title };
-    (StatusCode::SERVICE_UNAVAILABLE, serde_json::json!(problem).to_string())
-}
-
-// The client.
-
-/// Asks the daemon, and once more where the first one asked cannot have acted: nobody listened, or it said that it is no
-/// longer the daemon. A connection that breaks later proves nothing, and nothing is added twice for it.
 fn ask(state_dir: &StateDir, method: &str, path: &str, body: &str) -> Result<String, Failure> {
     let deadline = Deadline::after(PATIENCE);
-    let again = match exchange(&have_daemon(state_dir, deadline)?, method, path, body) {
+    let mut answer = exchange(&have_daemon(state_dir, deadline)?, method, path, body, deadline);
+    if cannot_have_acted(&answer) {
+        answer = exchange(&have_daemon(state_dir, deadline)?, method, path, body, deadline);
+    }
+    match answer? {
+        (200, text) => Ok(text),
+        (status, text) => Err(format!("the daemon answers {status}: {text}").into()),
+    }
+}
+
+/// Nobody listened, or it said that it is no longer the daemon. A connection that breaks later proves neither.
+fn cannot_have_acted(answer: &io::Result<(u16, String)>) -> bool {
+    let is_loss = |problem: Problem| problem.code == ProblemCode::IdentityLost;
+    match answer {
+        Ok((status, text)) => *status == 503 && serde_json::from_str(text).is_ok_and(is_loss),
         Err(error) => error.kind() == io::ErrorKind::ConnectionRefused,
-        Ok((status, text)) => status == 503 && text.contains(r#""identity_lost""#),
-    };
-    todo!()
+    }
+}
+
+fn have_daemon(state_dir: &StateDir, deadline: Deadline) -> Result<Found, Failure> {
+    let tool = state_dir.tool();
+    // A launched daemon is given few of our variables, so it is told which directory is meant.
+    let launch = Launch::of_this_program(["daemon", "serve"].map(OsString::from).to_vec())?
+        .with_env(tool.env_var("STATE_DIR"), state_dir.root());
+    let variable = tool.env_var("NO_AUTOSTART");
+    let off = tool.env("NO_AUTOSTART").is_some();
+    let autostart = if off { Autostart::Forbidden { variable } } else { Autostart::Allowed };
+    let options = EnsureOptions { autostart, hold: HoldRule::Obey };
+    match ensure_running(state_dir, &launch, &options, deadline)? {
+        Ensured::Found(daemon) | Ensured::Started { daemon, .. } if daemon.proved() => Ok(daemon),
+        _ => Err("what was found has not proved that it is the daemon, and is not sent the token".into()),
+    }
+}
+
+/// One request over a connection of its own. HTTP/1.0: the answer comes in no chunks and ends with the connection.
+fn exchange(to: &Found, method: &str, path: &str, body: &str, until: Deadline) -> io::Result<(u16, String)> {
+    let left = || until.remaining().ok_or(io::ErrorKind::TimedOut);
+    let (address, token) = (to.record().url.address(), to.record().token.expose());
+    let mut stream = TcpStream::connect_timeout(&address, left()?)?;
+    stream.set_read_timeout(Some(left()?))?;
+    let head = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n");
+    stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())?;
+    let mut answer = String::new();
+    stream.take(64 * 1024).read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let text = answer.split_once("\r\n\r\n").map(|(_, text)| text.to_owned());
+    status.zip(text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+fn stop(state_dir: &StateDir) -> Result<String, Failure> {
+    let options = StopOptions { force: Force::Never, on_stop: OnStop::LeaveStartsOn };
+    match aileron_spawn::stop(state_dir, options, Deadline::after(PATIENCE))?.outcome {
+        StopOutcome::Stopped { pid, .. } => Ok(format!("stopped pid {pid}")),
+        StopOutcome::NotRunning => Ok("not running".to_owned()),
+    }
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{AcquireError, HoldError, ProbeError, StateDirError};
 use aileron_server::{RunError, ServeError};
 use aileron_spawn::{EnsureError, FindError, LaunchError, StopError};
@@ -35,13 +36,7 @@ impl Failure {
 
     /// One whose message is an error with its causes.
     fn of(kind: &'static str, status: ExitStatus, error: &dyn Error) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            message = format!("{message}: {error}");
-            cause = error.source();
-        }
-        Self::new(kind, status, message)
+        Self::new(kind, status, in_one_line(error))
     }
 
     pub(crate) fn at(mut self, path: &Path) -> Self {

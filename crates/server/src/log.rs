@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{OwnerLock, PublishError, StateFile, Tool};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -20,17 +21,6 @@ use crate::sys;
 /// The present time (RFC 3339, UTC, milliseconds).
 pub(crate) fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn in_one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Whether log lines also go to standard error, for a daemon in the foreground.

@@ -2,12 +2,12 @@
 
 use std::future::Future;
 
-use aileron_discovery::protocol::launch::{Failure, LaunchMessage};
+use aileron_discovery::protocol::launch::{Failure, LaunchMessage, in_one_line};
 use aileron_discovery::{AcquireError, OwnerLock, StateDir, StateFile};
 use axum::Router;
 
 use crate::config::Config;
-use crate::log::{self, LogError, Terminal, in_one_line};
+use crate::log::{self, LogError, Terminal};
 use crate::reason::ShutdownReason;
 use crate::run::{AppError, Context, Ended, RunError, run};
 

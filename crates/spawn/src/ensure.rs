@@ -143,7 +143,7 @@ pub enum EnsureError {
         elapsed: Duration,
     },
     /// The state directory was deleted again and again.
-    #[error("the state directory `{path}` was deleted again and again while a daemon was being started")]
+    #[error("the state directory `{path}`, or what was started in it, went away again and again")]
     KeepsVanishing {
         /// The directory.
         path: PathBuf,
@@ -188,6 +188,10 @@ pub fn ensure_running(
     loop {
         if let Some(ensured) = start.attempt()? {
             return Ok(ensured);
+        }
+        if deadline.passed() {
+            let step = "starting over: what was started went away again";
+            return Err(EnsureError::StartInProgress { step, pid: None, elapsed: deadline.elapsed() });
         }
     }
 }

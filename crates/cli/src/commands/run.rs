@@ -45,10 +45,8 @@ pub(crate) fn serve_launched(settings: &Settings, args: &Serve) -> Result<ExitSt
     let report = |message| pipe.send(&message);
     match serve(&settings.state_dir, &config, Terminal::Detached, async |_| Ok(None), report) {
         Ok(ended) => Ok(status_of(ended)),
-        // The client was told, and is the one who says it.
-        Err(ServeError::Lock(AcquireError::Held { .. })) => Ok(ExitStatus::AlreadyRunning),
-        Err(ServeError::Lock(error)) if error.is_lost() => Ok(ExitStatus::Failed),
-        Err(error) => Err(error.into()),
+        // The client was told, and is the one who says it; here it would only be said to the log once more.
+        Err(error) => Ok(Failure::from(error).status),
     }
 }
 

@@ -37,6 +37,17 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
+/// An error with its causes, in one line: what a [`Failure`]'s message is.
+pub fn in_one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
 /// No message is longer, in bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{ExitRecord, PublishError};
 
 use super::{Keeper, Kept};
-use crate::log::in_one_line;
 use crate::policy::Ending;
 use crate::shared::{Message, Phase};
 use crate::sys;

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{Advertisement, Damage, PublishError, StateFile};
 
 use super::Keeper;
-use crate::log::in_one_line;
 
 /// One damaged file is an accident, mended at once; a little later, so that an editor's rename is not met halfway.
 const AFTER_ONE: Duration = Duration::from_millis(200);
