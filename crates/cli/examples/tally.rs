@@ -1,12 +1,10 @@
 //! `tally`: a counter that all processes of a user share, kept by a daemon of its own.
 //!
 //! `tally add [N]` adds N (or 1) and prints the sum, `tally show` prints it, each starting the daemon if there is none;
-//! `tally stop` ends it. The count is in the daemon's memory and is gone with it, whatever ended it.
-//!
-//! A sibling of `aileron`: its own directory (`~/.tally`), its own variables (`TALLY_…`), the same three crates.
-//! `docs/embedding.md` goes through this file piece by piece.
+//! `tally stop` ends it. The count is in the daemon's memory and is gone with it, whatever ended it. A sibling of
+//! `aileron`: its own directory (`~/.tally`), its own variables (`TALLY_…`), the same three crates. `docs/embedding.md`
+//! goes through this file piece by piece.
 
-use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -27,7 +25,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 
-type Failure = Box<dyn Error + Send + Sync>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// How long the daemon may take to come up and answer, or to go.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -118,8 +116,7 @@ fn have_daemon(state_dir: &StateDir, deadline: Deadline) -> Result<Found, Failur
     // A launched daemon is given few of our variables, so it is told which directory is meant.
     let launch = Launch::of_this_program(["daemon", "serve"].map(OsString::from).to_vec())?
         .with_env(tool.env_var("STATE_DIR"), state_dir.root());
-    let variable = tool.env_var("NO_AUTOSTART");
-    let off = tool.env("NO_AUTOSTART").is_some();
+    let (variable, off) = (tool.env_var("NO_AUTOSTART"), tool.env("NO_AUTOSTART").is_some());
     let autostart = if off { Autostart::Forbidden { variable } } else { Autostart::Allowed };
     let options = EnsureOptions { autostart, hold: HoldRule::Obey };
     match ensure_running(state_dir, &launch, &options, deadline)? {

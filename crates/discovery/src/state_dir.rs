@@ -245,6 +245,10 @@ impl StateDir {
     /// ancestor that is a file too: only a look at the path itself tells them apart.
     fn explain(&self, source: io::Error) -> StateDirError {
         let path = self.path.clone();
+        // What was seen then counts, not what has come since: another client may have made the directory meanwhile.
+        if source.kind() == io::ErrorKind::NotFound {
+            return StateDirError::Missing { path };
+        }
         match std::fs::symlink_metadata(&self.path) {
             Ok(found) if found.is_symlink() => StateDirError::Symlink { path },
             Ok(found) if !found.is_dir() => StateDirError::NotADirectory { path },
