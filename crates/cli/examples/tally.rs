@@ -16,7 +16,7 @@ use std::time::Duration;
 use aileron_discovery::protocol::control::{Problem, ProblemCode};
 use aileron_discovery::protocol::launch::LaunchPipe;
 use aileron_discovery::{Deadline, Ownership, StateDir, Tool, Verdict};
-use aileron_server::{Config, Context, Terminal};
+use aileron_server::{Config, Context, Terminal, serve};
 use aileron_spawn::{Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, ensure_running};
 use aileron_spawn::{Force, OnStop, StopOptions, StopOutcome};
 use axum::extract::State;
@@ -56,8 +56,7 @@ fn run(words: &[&str]) -> Result<String, Failure> {
 fn be_the_daemon(state_dir: &StateDir, launch_fd: i32) -> Result<String, Failure> {
     let mut pipe = LaunchPipe::adopt(launch_fd)?;
     let app = async |context: Context| Ok(Some(routes(&context)));
-    let report = |message| pipe.send(&message);
-    let ended = aileron_server::serve(state_dir, &Config::new(), Terminal::Detached, app, report)?;
+    let ended = serve(state_dir, &Config::new(), Terminal::Detached, app, |message| pipe.send(&message))?;
     if ended.reason.exit_status() == 0 { Ok(String::new()) } else { Err(ended.reason.name().into()) }
 }
 
@@ -96,9 +95,10 @@ fn ask(state_dir: &StateDir, method: &str, path: &str, body: &str) -> Result<Str
     if cannot_have_acted(&answer) {
         answer = exchange(&have_daemon(state_dir, deadline)?, method, path, body, deadline);
     }
-    match answer? {
-        (200, text) => Ok(text),
-        (status, text) => Err(format!("the daemon answers {status}: {text}").into()),
+    match answer {
+        Ok((200, text)) => Ok(text),
+        Ok((status, text)) => Err(format!("the daemon answers {status}: {text}").into()),
+        Err(error) => Err(format!("the daemon gave no answer: {error}").into()),
     }
 }
 
@@ -137,7 +137,7 @@ fn exchange(to: &Found, method: &str, path: &str, body: &str, until: Deadline) -
     stream.take(64 * 1024).read_to_string(&mut answer)?;
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     let text = answer.split_once("\r\n\r\n").map(|(_, text)| text.to_owned());
-    status.zip(text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    status.zip(text).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 fn stop(state_dir: &StateDir) -> Result<String, Failure> {

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use aileron_discovery::protocol::launch::{Failure, LaunchMessage, in_one_line};
-use aileron_discovery::{AcquireError, OwnerLock, StateDir, StateFile};
+use aileron_discovery::{AcquireError, OwnerLock, PublishError, StateDir, StateFile};
 use axum::Router;
 
 use crate::config::Config;
@@ -24,6 +24,19 @@ pub enum ServeError {
     /// It could not serve.
     #[error(transparent)]
     Run(#[from] RunError),
+}
+
+impl ServeError {
+    /// Whether it only says that the directory or the lock went away during the start: whoever launched this begins again.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Self::Lock(error) => error.is_lost(),
+            Self::Log(LogError::Open(error)) | Self::Run(RunError::Publish(error)) => {
+                matches!(error, PublishError::NotOwner { .. })
+            }
+            Self::Log(_) | Self::Run(_) => false,
+        }
+    }
 }
 
 /// Acquires the lock of a directory that exists, opens the log, and serves as [`run`] does. `report` hears, once, how the
@@ -54,7 +67,7 @@ where
             hint: None,
         })),
         Err(ServeError::Lock(AcquireError::Held { .. })) => report(LaunchMessage::Held),
-        Err(ServeError::Lock(error)) if error.is_lost() => report(LaunchMessage::Lost),
+        Err(error) if error.is_lost() => report(LaunchMessage::Lost),
         Err(error) => {
             tracing::error!(event = "failed", error = in_one_line(error), "cannot start");
             report(LaunchMessage::Failed(failure(state_dir, error)));

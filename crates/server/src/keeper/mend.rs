@@ -74,7 +74,10 @@ impl Keeper {
         if self.policy.ending().is_some() {
             return Err(PublishError::NotOwner { path: self.lock.ownership().lock_path().to_owned() });
         }
-        self.lock.publish(&record)?;
+        self.lock.publish(&record).inspect_err(|_| {
+            // A directory that is being removed fails in many ways; what it means is told by the lock alone.
+            self.look(now);
+        })?;
         self.mender.published = Some(record);
         self.shared.advance(aileron_discovery::protocol::control::DaemonState::Ready);
         self.shared.activity.touch();
