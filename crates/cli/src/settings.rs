@@ -68,6 +68,7 @@ pub(crate) fn config(tool: &Tool, options: &DaemonOptions) -> Result<Config, Fai
         options.log_max_size.map_or_else(|| variable(tool, "LOG_MAX_SIZE", bytes), |cap| Ok(Some(cap)))?;
     config.log_max_size = cap.unwrap_or(config.log_max_size).max(4096);
     config.check().map_err(|error| Failure::usage(error.to_string()))?;
+    aileron_server::check_level(tool).map_err(|error| Failure::usage(error.to_string()))?;
     Ok(config)
 }
 

@@ -311,6 +311,7 @@ mod tests {
         StateDir::resolve(&Tool::new("aileron", "0.0.0"), Some(path)).unwrap()
     }
 
+    #[cfg(unix)]
     #[test]
     fn two_spellings_are_one_directory() {
         let temp = tempfile::tempdir().unwrap();
@@ -323,6 +324,7 @@ mod tests {
         assert_eq!(dir_at(&real.join("a/b")).root(), real.join("a/b"), "missing ancestors keep their names");
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_directory_is_made_private_and_a_readable_one_is_tightened() {
         use std::os::unix::fs::PermissionsExt as _;
@@ -339,6 +341,7 @@ mod tests {
         assert!(matches!(dir.create(), Err(StateDirError::WritableByOthers { mode: 0o770, .. })));
     }
 
+    #[cfg(unix)]
     #[test]
     fn what_is_no_directory_is_refused_by_name() {
         let temp = tempfile::tempdir().unwrap();

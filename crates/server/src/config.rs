@@ -11,6 +11,9 @@ pub const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// The longest poll interval that may be set.
 pub const MAX_POLL_INTERVAL: Duration = Duration::from_hours(24);
 
+/// The longest drain and idle time-out that may be set.
+pub const MAX_TIMEOUT: Duration = Duration::from_hours(24 * 365);
+
 /// Whether file events are used beside the poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileEvents {
@@ -47,6 +50,9 @@ pub enum ConfigError {
     /// Outside of what makes sense.
     #[error("a lock poll interval of {0:?} is not between 10ms and 24h")]
     PollInterval(Duration),
+    /// Longer than any daemon runs.
+    #[error("a drain or idle time-out of {0:?} is longer than a year")]
+    Timeout(Duration),
 }
 
 impl Config {
@@ -74,6 +80,10 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         if !self.bind.ip().is_loopback() {
             return Err(ConfigError::NotLoopback(self.bind));
+        }
+        let timeouts = [Some(self.drain_timeout), self.idle_timeout];
+        if let Some(timeout) = timeouts.into_iter().flatten().find(|timeout| *timeout > MAX_TIMEOUT) {
+            return Err(ConfigError::Timeout(timeout));
         }
         match self.lock_poll_interval {
             Some(interval) if !(MIN_POLL_INTERVAL..=MAX_POLL_INTERVAL).contains(&interval) => {

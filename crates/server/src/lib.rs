@@ -35,8 +35,8 @@ mod shared;
 mod sys;
 mod watch;
 
-pub use config::{Config, ConfigError, FileEvents, MAX_POLL_INTERVAL, MIN_POLL_INTERVAL};
-pub use log::{LogError, LogFile, Terminal, init as init_log};
+pub use config::{Config, ConfigError, FileEvents, MAX_POLL_INTERVAL, MAX_TIMEOUT, MIN_POLL_INTERVAL};
+pub use log::{LogError, LogFile, Terminal, check_level, init as init_log};
 pub use reason::ShutdownReason;
 pub use run::{AppError, Context, Ended, RunError, run};
 pub use serve::{ServeError, serve};

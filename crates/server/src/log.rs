@@ -115,6 +115,15 @@ fn size_of(file: &File) -> u64 {
     file.metadata().map_or(0, |found| found.len())
 }
 
+/// Checks the level that a daemon of `tool` would log at, so that whoever launches one can say what is wrong with it.
+///
+/// # Errors
+///
+/// [`LogError::Level`].
+pub fn check_level(tool: &Tool) -> Result<(), LogError> {
+    levels(tool).map(drop)
+}
+
 fn levels(tool: &Tool) -> Result<Targets, LogError> {
     for suffix in ["LOG", "LOG_LEVEL"] {
         if let Some(value) = tool.env(suffix) {
