@@ -36,6 +36,8 @@ pub(crate) struct Keeper {
     /// When the second look at a lock that is nowhere is due.
     second_look: Option<Instant>,
     next_poll: Instant,
+    /// A watch may be on something that is no longer in the path.
+    rearm: bool,
     doubted: bool,
     runtime_gone: bool,
     _signals: Signals,
@@ -70,6 +72,7 @@ impl Keeper {
             idle_timeout: config.idle_timeout,
             second_look: None,
             next_poll: now,
+            rearm: false,
             doubted: false,
             runtime_gone: false,
             _signals: signals,
@@ -95,8 +98,10 @@ impl Keeper {
             if polled {
                 self.next_poll = now + self.watch.interval();
             }
-            let stays = self.policy.ending().is_none();
-            if stays && (woken.events.rearm || self.watch.should_rearm(now)) {
+            self.rearm |= woken.events.rearm || self.watch.should_rearm(now);
+            // Not while the path is in doubt: there is nothing to put a watch on, and the lock itself is still watched.
+            if self.rearm && self.policy.ending().is_none() && self.second_look.is_none() {
+                self.rearm = false;
                 self.arm(now);
                 // What happened before the new watches were in place is seen now or never.
                 self.look(now);
@@ -164,7 +169,7 @@ impl Keeper {
             if !std::mem::replace(&mut self.doubted, true) {
                 tracing::warn!(event = "doubt", %held, error, "cannot look at the lock; the last answer stays in force");
             }
-            self.second_look = self.second_look.map(|_| now + SECOND_LOOK);
+            self.second_look = self.second_look.map(|due| if now < due { due } else { now + SECOND_LOOK });
             return;
         }
         self.doubted = false;
@@ -173,6 +178,7 @@ impl Keeper {
                 if self.second_look.take().is_some() {
                     tracing::info!(event = "owner_again", %held, "the lock is back at the path");
                     self.shared.events.tell("owner_again", &json!({}));
+                    self.rearm = true;
                 }
             }
             Verdict::Suspect => {
@@ -180,8 +186,10 @@ impl Keeper {
                     tracing::warn!(event = "suspect", %held, "nothing stands at the lock's path; looking again in 100 ms");
                     self.shared.events.tell("suspect", &json!({}));
                 }
-                // A millisecond more than the rule, whose clock ticks in milliseconds.
-                self.second_look = Some(now + SECOND_LOOK + Duration::from_millis(1));
+                // A millisecond more than the rule, whose clock ticks in milliseconds. Events in between do not put it off.
+                let due = self.second_look.filter(|due| now < *due);
+                let wait = if self.second_look.is_none() { SECOND_LOOK } else { Duration::ZERO };
+                self.second_look = Some(due.unwrap_or(now + wait + Duration::from_millis(1)));
             }
             Verdict::Displaced(displacement) => {
                 self.second_look = None;

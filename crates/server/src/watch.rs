@@ -50,15 +50,14 @@ impl Watch {
         }
     }
 
-    /// Arms anew, from nothing. Returns whether what is missing has changed.
+    /// Arms anew, for the path as it is now. Returns whether what is missing has changed.
     pub(crate) fn arm(&mut self, now: Instant) -> bool {
         self.tried = Some(now);
-        // Dropped first: where the last instance of the user's limit is ours, it is the one that is needed.
-        self.watcher = None;
+        let present = self.watcher.take();
         let (watcher, missing) = match (&self.lock, self.wanted) {
             (_, FileEvents::Off) => (None, vec!["file events are switched off".to_owned()]),
             (None, FileEvents::On) => (None, vec!["no descriptor left to watch the lock with".to_owned()]),
-            (Some(lock), FileEvents::On) => Watcher::arm(&self.targets(lock)),
+            (Some(lock), FileEvents::On) => Watcher::arm(present, &self.targets(lock)),
         };
         self.watcher = watcher;
         let changed = !std::mem::replace(&mut self.said, true) || self.missing != missing;

@@ -18,6 +18,8 @@ use super::{FileNews, Targets};
 pub(crate) struct Watcher {
     inotify: OwnedFd,
     mounts: Option<File>,
+    /// The watches on lock, directory and ancestors. Those on records go with their files.
+    placed: Vec<i32>,
 }
 
 impl Watcher {
@@ -25,25 +27,33 @@ impl Watcher {
     ///
     /// The lock is watched through its descriptor, so that it is *that* inode which is watched, whatever became of the path
     /// since. An ancestor needs a watch of its own: moving a grandparent gives no event on anything below it.
-    pub(crate) fn arm(targets: &Targets<'_>) -> (Option<Self>, Vec<String>) {
-        let inotify = match inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) {
-            Ok(inotify) => inotify,
-            Err(error) => return (None, vec![format!("no inotify instance: {}", io::Error::from(error))]),
-        };
+    ///
+    /// An instance that is there already is used again: closing one waits for a grace period of the kernel's, 6 ms and more,
+    /// in which the keeper would hear nothing.
+    pub(crate) fn arm(present: Option<Self>, targets: &Targets<'_>) -> (Option<Self>, Vec<String>) {
         let mut missing = Vec::new();
-        let watcher = Self { inotify, mounts: open_mounts(&mut missing) };
+        let mut watcher = match present.map_or_else(Self::open, Ok) {
+            Ok(watcher) => watcher,
+            Err(error) => return (None, vec![format!("no inotify instance: {error}")]),
+        };
+        if watcher.mounts.is_none() {
+            watcher.mounts = open_mounts(&mut missing);
+        }
         if let Some(kind) = remote_file_system(targets.directory) {
             missing.push(format!(
                 "file events on `{}` miss other hosts: it is {kind}",
                 targets.directory.display()
             ));
         }
+        let before = std::mem::take(&mut watcher.placed);
         let held = PathBuf::from(format!("/proc/self/fd/{}", targets.lock.as_raw_fd()));
-        let mut must = |path: &Path, shown: &Path, flags| {
-            if let Err(error) = inotify::add_watch(&watcher.inotify, path, flags) {
-                missing.push(format!("cannot watch `{}`: {}", shown.display(), io::Error::from(error)));
-            }
-        };
+        let mut must =
+            |path: &Path, shown: &Path, flags| match inotify::add_watch(&watcher.inotify, path, flags) {
+                Ok(watch) => watcher.placed.push(watch),
+                Err(error) => {
+                    missing.push(format!("cannot watch `{}`: {}", shown.display(), io::Error::from(error)));
+                }
+            };
         must(&held, Path::new("the held lock"), WatchFlags::ATTRIB | WatchFlags::MOVE_SELF);
         let there = WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW | WatchFlags::MOVE_SELF;
         let inside = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVED_FROM | WatchFlags::MOVED_TO;
@@ -51,8 +61,21 @@ impl Watcher {
         for ancestor in targets.directory.ancestors().skip(1) {
             must(ancestor, ancestor, there);
         }
+        watcher.remove_stale(&before);
         watcher.watch_records(targets);
         (Some(watcher), missing)
+    }
+
+    fn open() -> io::Result<Self> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        Ok(Self { inotify, mounts: None, placed: Vec::new() })
+    }
+
+    /// Removes watches on what is no longer in the path. One that the kernel has removed already is EINVAL.
+    fn remove_stale(&self, before: &[i32]) {
+        for watch in before.iter().filter(|watch| !self.placed.contains(watch)) {
+            if inotify::remove_watch(&self.inotify, *watch).is_err() {}
+        }
     }
 
     /// Watches the record and the pid file as they are now. A record that is not there yet is no gap: the directory tells.

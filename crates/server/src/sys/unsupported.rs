@@ -9,7 +9,7 @@ use super::{FileNews, Targets};
 pub(crate) struct Watcher(Infallible);
 
 impl Watcher {
-    pub(crate) fn arm(_targets: &Targets<'_>) -> (Option<Self>, Vec<String>) {
+    pub(crate) fn arm(_present: Option<Self>, _targets: &Targets<'_>) -> (Option<Self>, Vec<String>) {
         (None, vec!["file events are not implemented on this platform".to_owned()])
     }
 
