@@ -1,0 +1,104 @@
+//! `cargo xtask dist`: the static release build and what goes with it, in `target/dist/`.
+//!
+//! A statically linked binary starts in two thirds of the time of a dynamic one and runs on any distribution. That it
+//! is static is checked twice, by `ldd` and in the file itself: a linker that ignores the wish says nothing.
+
+mod elf;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::workspace::{Workspace, display, run_to_success};
+
+/// What `aileron` is asked to print, and the file it goes to.
+const PRINTED: [(&[&str], &str); 5] = [
+    (&["completions", "bash"], "completions/aileron.bash"),
+    (&["completions", "zsh"], "completions/_aileron"),
+    (&["completions", "fish"], "completions/aileron.fish"),
+    (&["completions", "powershell"], "completions/_aileron.ps1"),
+    (&["man"], "man/aileron.1"),
+];
+const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
+
+/// Builds, checks and collects.
+///
+/// # Errors
+/// When the build fails, the binary needs a dynamic linker, or a file that belongs into the package is missing.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let binary = build(workspace, &host_triple()?)?;
+    check_static(&binary)?;
+    let dist = workspace.target_dir().join("dist");
+    if dist.exists() {
+        fs::remove_dir_all(&dist).with_context(|| format!("cannot clear `{}`", dist.display()))?;
+    }
+    let mut files = vec![copy(&binary, &dist.join("aileron"))?];
+    for (arguments, name) in PRINTED {
+        files.push(print_into(&binary, arguments, &dist.join(name))?);
+    }
+    for name in LICENCES {
+        files.push(copy(&workspace.root().join(name), &dist.join(name))?);
+    }
+    for file in &files {
+        let size = fs::metadata(file).with_context(|| format!("cannot look at `{}`", file.display()))?.len();
+        println!("{size:>9}  {}", file.display());
+    }
+    Ok(())
+}
+
+/// With an explicit `--target`, the flag is for the product alone: procedural macros cannot be linked statically.
+fn build(workspace: &Workspace, triple: &str) -> Result<PathBuf> {
+    let mut command = workspace.cargo();
+    command
+        .args(["build", "--release", "--package", "aileron-cli", "--bin", "aileron", "--target", triple])
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    run_to_success(&mut command)?;
+    Ok(workspace.target_dir().join(triple).join("release").join("aileron"))
+}
+
+fn host_triple() -> Result<String> {
+    let output = Command::new("rustc").arg("-vV").output().context("cannot run `rustc -vV`")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("`rustc -vV` names no host")?.to_owned())
+}
+
+fn check_static(binary: &Path) -> Result<()> {
+    let bytes = fs::read(binary).with_context(|| format!("cannot read `{}`", binary.display()))?;
+    let linkage =
+        elf::linkage(&bytes).with_context(|| format!("cannot read the headers of `{}`", binary.display()))?;
+    ensure!(linkage.is_static(), "`{}` is not static: {linkage:?}", binary.display());
+    let said = Command::new("ldd").arg(binary).output().context("cannot run `ldd`")?;
+    let words = [said.stdout, said.stderr].concat();
+    let words = String::from_utf8_lossy(&words).trim().to_owned();
+    // glibc's ldd says the former of a position independent executable, the latter of any other.
+    let agreed = ["statically linked", "not a dynamic executable"].iter().any(|text| words.contains(text));
+    ensure!(agreed, "ldd says of `{}`: {words}", binary.display());
+    println!("static: no interpreter, no needed library; ldd: {words}");
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<PathBuf> {
+    make_parent(to)?;
+    fs::copy(from, to).with_context(|| format!("cannot copy `{}` to `{}`", from.display(), to.display()))?;
+    Ok(to.to_path_buf())
+}
+
+fn print_into(binary: &Path, arguments: &[&str], to: &Path) -> Result<PathBuf> {
+    make_parent(to)?;
+    let mut command = Command::new(binary);
+    command.args(arguments).env_clear();
+    let output = command.output().with_context(|| format!("cannot run `{}`", display(&command)))?;
+    ensure!(output.status.success(), "`{}` failed: {}", display(&command), output.status);
+    ensure!(!output.stdout.is_empty(), "`{}` printed nothing", display(&command));
+    fs::write(to, output.stdout).with_context(|| format!("cannot write `{}`", to.display()))?;
+    Ok(to.to_path_buf())
+}
+
+fn make_parent(path: &Path) -> Result<()> {
+    let parent = path.parent().context("a path in the package has a parent")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot make `{}`", parent.display()))
+}

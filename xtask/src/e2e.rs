@@ -1,0 +1,174 @@
+//! `cargo xtask e2e`: the release binary, driven from outside as separate processes, and an observer that believes
+//! nothing it says.
+//!
+//! ```text
+//! scenario ── sets a ── stage ── runs ── clients ──> daemons          (the program under test)
+//!     │                   │                             │
+//!     └── fault, deed ────┼──────── observe <───────────┘   procfs, stat, pidfd, TCP
+//!                         └── notes ──> outcome ──> table, JSON, report
+//! ```
+//!
+//! - Who is the daemon is asked of `/proc/PID/fdinfo`: the process that holds the exclusive flock of the inode that is
+//!   at the path. Its record is checked against that, never the other way round.
+//! - That a process is gone is seen through its pidfd, by a thread that was waiting before the fault. Times count from
+//!   the moment before the fault's system call, so they are never too short.
+//! - This program is a child subreaper: what a client leaves becomes our child, so that no process escapes the count
+//!   and every exit status is known.
+//! - The log is read through a descriptor that was opened while the file still had a path. It is the one thing that the
+//!   daemon says of itself here.
+//!
+//! Only processes that this program or its clients started are ever signalled, and only through pidfds.
+
+mod client;
+mod clock;
+mod daemon;
+mod fault;
+mod http;
+mod log;
+mod observe;
+mod outcome;
+mod process;
+mod report;
+mod scenario;
+mod stage;
+mod table;
+mod timeline;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::args::E2eArgs;
+use crate::workspace::{Workspace, run_to_success};
+use clock::millis;
+use outcome::{Outcome, Played, Round};
+use scenario::Scenario;
+use table::Voice;
+
+/// Runs the scenarios that were asked for.
+///
+/// # Errors
+/// When one falls short, or could not be run at all.
+pub(crate) fn run(workspace: &Workspace, args: &E2eArgs) -> Result<()> {
+    let scenarios = chosen(&args.scenario)?;
+    if args.list {
+        for Scenario { name, about, .. } in &scenarios {
+            println!("{name:<44} {about}");
+        }
+        return Ok(());
+    }
+    let binary = match &args.binary {
+        Some(path) => path.canonicalize().with_context(|| format!("cannot find `{}`", path.display()))?,
+        None => build(workspace)?,
+    };
+    observe::become_subreaper()?;
+    let voice = if args.json { Voice::Progress } else { Voice::Person };
+    let outcome = play_all(&scenarios, &binary, args.rounds, voice)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&outcome).context("cannot write the outcome as JSON")?);
+    } else {
+        table::print(&outcome);
+    }
+    if let Some(path) = &args.report {
+        fs::write(path, report::page(&outcome))
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
+        voice.say(&format!("report: {}", path.display()));
+    }
+    ensure!(outcome.failures == 0, "e2e: {} rounds fell short", outcome.failures);
+    Ok(())
+}
+
+fn chosen(names: &[String]) -> Result<Vec<Scenario>> {
+    let mut all = scenario::all();
+    for name in names {
+        if !all.iter().any(|scenario| scenario.name.contains(name.as_str())) {
+            let known: Vec<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
+            bail!("no scenario has `{name}` in its name; there are: {}", known.join(", "));
+        }
+    }
+    // A full name is meant alone, though it may be a part of others.
+    let exact = |scenario: &Scenario| names.contains(&scenario.name);
+    let part = |scenario: &Scenario| {
+        let meant = |name: &&String| scenario.name.contains(name.as_str());
+        names
+            .iter()
+            .filter(|name| !scenario::all().iter().any(|other| other.name == **name))
+            .any(|name| meant(&name))
+    };
+    all.retain(|scenario| names.is_empty() || exact(scenario) || part(scenario));
+    Ok(all)
+}
+
+fn build(workspace: &Workspace) -> Result<PathBuf> {
+    let mut command = workspace.cargo();
+    command.args(["build", "--release", "--package", "aileron-cli", "--bin", "aileron"]);
+    // Standard output may be a JSON document: cargo writes to standard error.
+    run_to_success(&mut command)?;
+    let binary = workspace.target_dir().join("release").join("aileron");
+    binary.canonicalize().with_context(|| format!("cannot find `{}`", binary.display()))
+}
+
+fn play_all(scenarios: &[Scenario], binary: &Path, rounds: u32, voice: Voice) -> Result<Outcome> {
+    let begun = Instant::now();
+    let mut played: Vec<Played> = Vec::new();
+    for scenario in scenarios {
+        voice.say(&format!("\n{}: {}", scenario.name, scenario.about));
+        let mut done: Vec<Round> = Vec::new();
+        for number in 1..=rounds {
+            let round = scenario.play(binary, number);
+            voice.tell(&round, rounds);
+            done.push(round);
+        }
+        played.push(Played {
+            name: scenario.name.clone(),
+            about: scenario.about.clone(),
+            file_events: scenario.file_events(),
+            rounds: done,
+        });
+    }
+    stage::kill_everything()?;
+    Ok(Outcome {
+        schema: 1,
+        version: version(binary),
+        machine: machine(),
+        rounds,
+        took_ms: millis(begun.elapsed()),
+        failures: played.iter().map(|scenario| scenario.failures().count()).sum(),
+        summary: outcome::summarize(&played),
+        longest: outcome::longest(&played),
+        scenarios: played,
+    })
+}
+
+fn version(binary: &Path) -> String {
+    let output = Command::new(binary).arg("--version").env_clear().output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+/// Kernel and number of processors: times mean little without them.
+fn machine() -> String {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("Linux {}, {processors} processors", kernel.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(asked: &[&str]) -> Vec<String> {
+        let asked: Vec<String> = asked.iter().map(|name| (*name).to_owned()).collect();
+        chosen(&asked).expect("known names").into_iter().map(|scenario| scenario.name).collect()
+    }
+
+    #[test]
+    fn a_name_or_a_part_of_it_chooses() {
+        assert_eq!(names(&["lock-deleted"]), ["lock-deleted"]);
+        assert_eq!(names(&["-orphan"]).len(), 4);
+        assert_eq!(names(&[]).len(), scenario::all().len());
+        assert!(chosen(&["no-such-thing".to_owned()]).is_err());
+    }
+}

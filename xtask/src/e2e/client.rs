@@ -1,0 +1,143 @@
+//! A client: one run of the binary, with a cleared environment and a deadline.
+
+use std::fs;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
+
+use super::clock::{Deadline, millis};
+use super::observe::has_reaped;
+use super::process::{Process, wait_readable};
+
+/// The longest a client may take: above its own start deadline of 30 s, so that its own error is what we see.
+const LIMIT: Duration = Duration::from_secs(45);
+/// After the client's end its pipes must end too, or the daemon has kept them.
+const END_OF_FILE: Duration = Duration::from_secs(2);
+
+/// Everything a client gets from outside.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) binary: PathBuf,
+    pub(super) home: PathBuf,
+    pub(super) tmp: PathBuf,
+    pub(super) variables: Vec<(&'static str, String)>,
+    /// Another user's id to run as.
+    pub(super) uid: Option<u32>,
+}
+
+/// A client that runs.
+#[derive(Debug)]
+pub(super) struct Client {
+    shown: String,
+    child: Child,
+    process: Process,
+    begun: Instant,
+}
+
+/// What a client said and how it ended.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) shown: String,
+    pub(super) status: Option<i32>,
+    /// It started a process and waited for its end.
+    pub(super) reaped_a_child: bool,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+    pub(super) begun: Instant,
+    pub(super) ended: Instant,
+}
+
+impl Setting {
+    /// Starts the binary with these arguments.
+    pub(super) fn client(&self, arguments: &[&str]) -> Result<Client> {
+        let shown = format!("aileron {}", arguments.join(" "));
+        let mut command = Command::new(&self.binary);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", &self.home)
+            .env("TMPDIR", &self.tmp)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if let Some(uid) = self.uid {
+            command.uid(uid).gid(uid);
+        }
+        let begun = Instant::now();
+        let child = command.spawn().with_context(|| format!("cannot start `{}`", self.binary.display()))?;
+        let process = Process::open(child.id())?;
+        Ok(Client { shown, child, process, begun })
+    }
+}
+
+impl Client {
+    /// Waits for its end, and for the end of its output.
+    pub(super) fn finish(mut self) -> Result<Answer> {
+        if !self.process.wait_gone(LIMIT)? {
+            self.process.signal(Signal::KILL)?;
+            self.child.wait().with_context(|| format!("cannot reap `{}`", self.shown))?;
+            bail!("`{}` had not ended after {} s", self.shown, LIMIT.as_secs());
+        }
+        let ended = Instant::now();
+        let reaped_a_child = has_reaped(self.process.pid())?;
+        let status = self.child.wait().with_context(|| format!("cannot reap `{}`", self.shown))?;
+        let stdout = self.child.stdout.take().context("standard output is a pipe")?;
+        let stderr = self.child.stderr.take().context("standard error is a pipe")?;
+        Ok(Answer {
+            status: status.code(),
+            reaped_a_child,
+            stdout: read_to_end(stdout, &self.shown)?,
+            stderr: read_to_end(stderr, &self.shown)?,
+            begun: self.begun,
+            ended,
+            shown: self.shown,
+        })
+    }
+}
+
+impl Answer {
+    pub(super) fn took_ms(&self) -> f64 {
+        millis(self.ended - self.begun)
+    }
+
+    /// Fails, with what the client said, unless it ended with that status.
+    pub(super) fn expect_status(&self, status: i32) -> Result<()> {
+        let (shown, stderr) = (&self.shown, self.stderr.trim());
+        ensure!(
+            self.status == Some(status),
+            "`{shown}` ended with {:?} instead of {status}: {stderr}",
+            self.status
+        );
+        Ok(())
+    }
+}
+
+fn read_to_end(mut pipe: impl Read + AsFd, shown: &str) -> Result<String> {
+    let deadline = Deadline::after(END_OF_FILE);
+    let mut bytes = Vec::new();
+    let mut chunk = [0_u8; 4096];
+    loop {
+        let ready = wait_readable(pipe.as_fd(), deadline.left())
+            .with_context(|| format!("cannot wait for the output of `{shown}`"))?;
+        ensure!(ready, "`{shown}` has ended, and somebody still holds its output open");
+        match pipe.read(&mut chunk).with_context(|| format!("cannot read the output of `{shown}`"))? {
+            0 => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            count => bytes.extend_from_slice(&chunk[..count]),
+        }
+    }
+}
+
+/// What a process was started with, for messages.
+pub(super) fn command_line(pid: u32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    words.collect::<Vec<_>>().join(" ").trim().to_owned()
+}

@@ -1,0 +1,22 @@
+//! `cargo xtask`: what the project does to itself, from outside.
+//!
+//! - `ci` runs what a change must pass, as `.ci/run` does.
+//! - `tidy` checks the rules that no compiler knows: import direction, platform code, lengths, the lock's safety.
+//! - `dist` makes the static release build.
+//! - `e2e` drives the release binary as separate processes and believes nothing that it says.
+//!
+//! It depends on none of the project's crates: a defect in them must not blind the judge.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
+
+mod args;
+mod ci;
+mod dist;
+#[cfg(target_os = "linux")]
+mod e2e;
+mod tidy;
+mod workspace;
+
+fn main() -> std::process::ExitCode {
+    args::dispatch()
+}
