@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aileron_discovery::protocol::control::{Problem, ProblemCode};
-use aileron_discovery::protocol::launch::LaunchPipe;
+use aileron_discovery::protocol::launch::{LaunchPipe, in_one_line};
 use aileron_discovery::{Deadline, Ownership, StateDir, Tool, Verdict};
 use aileron_server::{Config, Context, Terminal, serve};
 use aileron_spawn::{Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, ensure_running};
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     match run(&words.iter().map(String::as_str).collect::<Vec<_>>()) {
         Ok(text) => writeln!(io::stdout(), "{text}").map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         Err(failure) => {
-            let _reader_is_gone = writeln!(io::stderr(), "tally: {failure}");
+            let _reader_is_gone = writeln!(io::stderr(), "tally: {}", in_one_line(&*failure));
             ExitCode::FAILURE
         }
     }
