@@ -1,27 +1,26 @@
 //! Having a daemon: look, gate, look again, launch, verify.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aileron_discovery::process::Elsewhere;
 use aileron_discovery::{
-    AcquireError, Advertisement, Deadline, GateError, Hold, HoldError, ProbeError, StartGate, StateDir,
-    StateDirError, StateFile,
+    AcquireError, Deadline, GateError, Hold, HoldError, ProbeError, StartGate, StateDir, StateDirError,
+    StateFile,
 };
 
-use crate::find::{Finding, Found, classify, explicit};
-use crate::launch::{Launch, LaunchError, Outcome};
-use crate::look::{Held, Look, LookError, Quiet, look, prove};
+use crate::find::{Found, explicit};
+use crate::launch::{Launch, LaunchError, Outcome, Running};
+use crate::look::{Look, LookError, Quiet, look_for_use, prove};
+use crate::patience::Unproved;
 use crate::wait::Backoff;
 
-/// How long a daemon that holds the lock may say nothing before it is called unresponsive.
-const SILENT: Duration = Duration::from_secs(5);
+/// How often the state directory may be deleted under a start before that is called a failure: an `rm -rf` in a loop.
+const REMAKES: u32 = 100;
 
-/// How long it may refuse connections: a daemon that is leaving has closed its port and drains for up to 10 s.
-const REFUSING: Duration = Duration::from_secs(15);
-
-/// How often the state directory may be deleted under a start before that is called a failure.
-const REMAKES: u32 = 20;
+/// How many daemons one call launches where nothing was deleted under them: another may have been quicker to the lock, or
+/// somebody's `kill` may have hit the first. More than that is a daemon that does not stay.
+const LAUNCHES: u32 = 3;
 
 /// Whether a daemon may be started unasked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +141,14 @@ pub enum EnsureError {
         /// How long it was waited for.
         elapsed: Duration,
     },
+    /// Daemons were launched again and again, and none stayed.
+    #[error("launched {launches} daemons and none stayed: the last {why}")]
+    NoneStayed {
+        /// How many.
+        launches: u32,
+        /// What the last one did.
+        why: String,
+    },
     /// The state directory was deleted again and again.
     #[error("the state directory `{path}`, or what was started in it, went away again and again")]
     KeepsVanishing {
@@ -179,20 +186,22 @@ pub fn ensure_running(
     if let Some(url) = explicit(state_dir) {
         return Ok(Ensured::Explicit(url));
     }
-    if let Look::Found(found) = look(state_dir, &deadline)?
-        && options.hold == HoldRule::Obey
+    let mut start =
+        Start { state_dir, launch, options, deadline, tightened_from: None, remakes: 0, launches: 0 };
+    if let Look::Found(found) = look_for_use(state_dir, &deadline)?
+        && start.may_be_used_as_it_is()?
     {
         return Ok(Ensured::Found(found));
     }
-    let mut start = Start { state_dir, launch, options, deadline, tightened_from: None, remakes: 0 };
+    let mut backoff = Backoff::new();
     loop {
         if let Some(ensured) = start.attempt()? {
             return Ok(ensured);
         }
         if deadline.passed() {
-            let step = "starting over: what was started went away again";
-            return Err(EnsureError::StartInProgress { step, pid: None, elapsed: deadline.elapsed() });
+            return Err(start.in_progress("starting over: what was started went away again", None));
         }
+        backoff.pause(&deadline);
     }
 }
 
@@ -204,6 +213,7 @@ struct Start<'a> {
     deadline: Deadline,
     tightened_from: Option<u32>,
     remakes: u32,
+    launches: u32,
 }
 
 impl Start<'_> {
@@ -211,12 +221,12 @@ impl Start<'_> {
     fn attempt(&mut self) -> Result<Option<Ensured>, EnsureError> {
         let may_start = self.may_start()?;
         if may_start {
-            self.make_directory()?;
+            self.tightened_from = self.state_dir.create()?.or(self.tightened_from);
         }
         let gate = match self.pass_gate()? {
             Passed::Gate(gate) => gate,
             Passed::Found(found) => return Ok(Some(Ensured::Found(found))),
-            Passed::NoDirectory if may_start => return Ok(None),
+            Passed::NoDirectory if may_start => return self.begin_again(),
             Passed::NoDirectory => return Err(self.forbidden()),
         };
         if self.options.hold == HoldRule::Clear {
@@ -231,10 +241,77 @@ impl Start<'_> {
             return Err(self.forbidden());
         }
         if !gate.still_stands() {
+            return self.begin_again();
+        }
+        self.launch(&gate, stale)
+    }
+
+    /// Launches, and keeps the gate until the daemon has proved itself like any other.
+    fn launch(&mut self, gate: &StartGate, stale: Option<String>) -> Result<Option<Ensured>, EnsureError> {
+        if self.deadline.passed() {
+            return Err(self.in_progress("launching the daemon", None));
+        }
+        self.launches += 1;
+        match self.launch.start(self.state_dir, &self.deadline)? {
+            Outcome::Pending { pid } => {
+                Err(self.in_progress("waiting for the launched daemon to be ready", Some(pid)))
+            }
+            Outcome::Lost => self.begin_again(),
+            // `daemon run` needs no gate, and was quicker.
+            Outcome::Held if self.launches < LAUNCHES => Ok(None),
+            Outcome::Held => Err(EnsureError::NoneStayed {
+                launches: self.launches,
+                why: "found the lock held, which nobody is seen to hold".to_owned(),
+            }),
+            Outcome::Ready { record, launched } => match prove(self.state_dir, &record, &self.deadline) {
+                Ok(proved) => {
+                    launched.reap();
+                    let reason = stale.map_or(StartReason::NotRunning, StartReason::Stale);
+                    let daemon = Found::new(*record, proved);
+                    Ok(Some(Ensured::Started { daemon, reason, tightened_from: self.tightened_from }))
+                }
+                // A deleted directory takes its daemon with it, and says nothing about the daemon.
+                Err(_) if !gate.still_stands() => {
+                    launched.reap();
+                    self.begin_again()
+                }
+                Err((_, why)) => self.none_stayed(launched, &why),
+            },
+        }
+    }
+
+    fn in_progress(&self, step: &'static str, pid: Option<u32>) -> EnsureError {
+        EnsureError::StartInProgress { step, pid, elapsed: self.deadline.elapsed() }
+    }
+
+    /// The daemon said that it is ready and did not prove it: most likely it was ended by somebody since.
+    fn none_stayed(&self, launched: Running, why: &str) -> Result<Option<Ensured>, EnsureError> {
+        if self.launches < LAUNCHES {
+            launched.reap();
             return Ok(None);
         }
-        let launched = self.launch.start(self.state_dir, &self.deadline)?;
-        self.verify(launched, stale)
+        Err(match launched.if_gone() {
+            Some(gone) => gone.into(),
+            None => EnsureError::NoneStayed {
+                launches: self.launches,
+                why: format!("said that it was ready and did not prove it: {why}"),
+            },
+        })
+    }
+
+    /// The directory or the lock was deleted underneath: no fault of anybody's here, but not for ever.
+    fn begin_again<T>(&mut self) -> Result<Option<T>, EnsureError> {
+        if self.remakes == REMAKES {
+            return Err(EnsureError::KeepsVanishing { path: self.state_dir.root().to_owned() });
+        }
+        self.remakes += 1;
+        self.launches = 0;
+        Ok(None)
+    }
+
+    /// Whether a daemon that is found is all that was asked for. To clear a hold takes the gate.
+    fn may_be_used_as_it_is(&self) -> Result<bool, EnsureError> {
+        Ok(self.options.hold == HoldRule::Obey || !Hold::is_set(self.state_dir)?)
     }
 
     /// Whether this call may launch a daemon; a hold is an error at once, for nothing would be waited for.
@@ -253,15 +330,6 @@ impl Start<'_> {
         EnsureError::AutostartOff { variable }
     }
 
-    fn make_directory(&mut self) -> Result<(), EnsureError> {
-        if self.remakes == REMAKES {
-            return Err(EnsureError::KeepsVanishing { path: self.state_dir.root().to_owned() });
-        }
-        self.remakes += 1;
-        self.tightened_from = self.state_dir.create()?.or(self.tightened_from);
-        Ok(())
-    }
-
     /// Waits for the gate, looking again meanwhile: whoever has it is about to have a daemon for us as well.
     fn pass_gate(&self) -> Result<Passed, EnsureError> {
         let mut backoff = Backoff::new();
@@ -273,17 +341,15 @@ impl Start<'_> {
                 Err(GateError::Refused(error)) => return Err(EnsureError::Gate(error)),
                 Err(_) => return Ok(Passed::NoDirectory),
             }
-            match look(self.state_dir, &self.deadline)? {
-                Look::Found(found) if self.options.hold == HoldRule::Obey => return Ok(Passed::Found(found)),
-                Look::Held(held) => unproved.judge(self.state_dir, &held)?,
-                Look::Found(_) | Look::Nobody { .. } => unproved = Unproved::new(self.deadline),
+            match look_for_use(self.state_dir, &self.deadline)? {
+                Look::Found(found) if self.may_be_used_as_it_is()? => return Ok(Passed::Found(found)),
+                // Somebody at the recorded address who says nothing is as stuck for us as for whoever has the gate, and a
+                // hundred of us need not find out one after the other. All else may be the start that is in progress.
+                Look::Held(held) if held.quiet == Quiet::Silent => unproved.judge(self.state_dir, &held)?,
+                _ => unproved = Unproved::new(self.deadline),
             }
             if self.deadline.passed() {
-                return Err(EnsureError::StartInProgress {
-                    step: "waiting for the start gate, which another client holds",
-                    pid: None,
-                    elapsed: self.deadline.elapsed(),
-                });
+                return Err(self.in_progress("waiting for the start gate, which another client holds", None));
             }
             backoff.pause(&self.deadline);
         }
@@ -294,36 +360,13 @@ impl Start<'_> {
         let mut backoff = Backoff::new();
         let mut unproved = Unproved::new(self.deadline);
         loop {
-            match look(self.state_dir, &self.deadline)? {
+            match look_for_use(self.state_dir, &self.deadline)? {
                 Look::Found(found) => return Ok(Owned::Found(found)),
                 Look::Nobody { stale } => return Ok(Owned::Nobody { stale }),
                 Look::Held(held) => unproved.judge(self.state_dir, &held)?,
             }
             backoff.pause(&self.deadline);
         }
-    }
-
-    /// The launched daemon proves itself like any other. The gate is held until it has.
-    fn verify(&self, launched: Outcome, stale: Option<String>) -> Result<Option<Ensured>, EnsureError> {
-        match launched {
-            Outcome::LookAgain => Ok(None),
-            Outcome::Pending { pid } => Err(EnsureError::StartInProgress {
-                step: "waiting for the launched daemon to be ready",
-                pid: Some(pid),
-                elapsed: self.deadline.elapsed(),
-            }),
-            Outcome::Ready(record) => Ok(self.prove(*record).map(|daemon| Ensured::Started {
-                daemon,
-                reason: stale.map_or(StartReason::NotRunning, StartReason::Stale),
-                tightened_from: self.tightened_from,
-            })),
-        }
-    }
-
-    /// `None`: it was displaced, or died, since it said that it is ready.
-    fn prove(&self, record: Advertisement) -> Option<Found> {
-        let state = prove(self.state_dir, &record, &self.deadline).ok()?;
-        Some(Found::new(record, state))
     }
 }
 
@@ -339,50 +382,4 @@ enum Passed {
 enum Owned {
     Found(Found),
     Nobody { stale: Option<String> },
-}
-
-/// A held lock behind which nobody is proved, and since when.
-struct Unproved {
-    deadline: Deadline,
-    since: Instant,
-    next_verdict: Option<Duration>,
-}
-
-impl Unproved {
-    fn new(deadline: Deadline) -> Self {
-        Self { deadline, since: Instant::now(), next_verdict: None }
-    }
-
-    /// Goes on waiting, or says what the matter is. The process table is read only once the patience is over: who has just
-    /// started is found within milliseconds anyway.
-    fn judge(&mut self, state_dir: &StateDir, held: &Held) -> Result<(), EnsureError> {
-        let waited = self.since.elapsed();
-        let patience = match held.quiet {
-            Quiet::Refusing => REFUSING,
-            Quiet::Silent | Quiet::Unadvertised => SILENT,
-        };
-        let due = waited >= self.next_verdict.unwrap_or(patience).max(patience.min(SILENT));
-        let elsewhere = held.record.as_ref().is_some_and(|record| Elsewhere::of(record).is_some());
-        if !due && !elsewhere && !self.deadline.passed() {
-            return Ok(());
-        }
-        match classify(state_dir, held, self.deadline.elapsed()) {
-            Finding::Starting { pid } if self.deadline.passed() => Err(EnsureError::StartInProgress {
-                step: "waiting for a daemon that holds the lock and is not ready",
-                pid: Some(pid),
-                elapsed: self.deadline.elapsed(),
-            }),
-            Finding::Starting { .. } => {
-                self.next_verdict = Some(waited + Duration::from_secs(1));
-                Ok(())
-            }
-            Finding::Elsewhere { elsewhere, pid, host } => {
-                Err(EnsureError::Elsewhere { elsewhere, pid, host })
-            }
-            Finding::Unresponsive { pid, why, elapsed } => {
-                Err(EnsureError::Unresponsive { pid, why, elapsed })
-            }
-            Finding::Explicit(_) | Finding::Found(_) | Finding::NotRunning { .. } => Ok(()),
-        }
-    }
 }

@@ -21,6 +21,10 @@ impl Found {
         Self { record: Box::new(record), state }
     }
 
+    pub(crate) fn into_record(self) -> Box<Advertisement> {
+        self.record
+    }
+
     /// Its record.
     pub fn record(&self) -> &Advertisement {
         &self.record
@@ -134,21 +138,22 @@ pub(crate) fn explicit(state_dir: &StateDir) -> Option<String> {
 
 /// Who keeps the lock without being found. Reads the process table, and is asked only where the answer matters.
 pub(crate) fn classify(state_dir: &StateDir, held: &Held, elapsed: Duration) -> Finding {
-    if let Some(record) = &held.record {
-        if process::prove_recorded(record, held.lock).is_ok() {
-            return Finding::Unresponsive { pid: Some(record.pid), why: held.why.clone(), elapsed };
-        }
-        if let Some(elsewhere) = Elsewhere::of(record) {
-            return Finding::Elsewhere { elsewhere, pid: record.pid, host: record.host.clone() };
-        }
+    if let Some(record) = &held.record
+        && process::prove_recorded(record, held.lock).is_ok()
+    {
+        return Finding::Unresponsive { pid: Some(record.pid), why: held.why.clone(), elapsed };
     }
+    // Before the record is asked where it is from: after a reboot the old record is of another boot until the daemon that
+    // is just starting here has replaced it.
     let holders = process::find_holders(state_dir.tool()).unwrap_or_default();
-    match holders.iter().find(|holder| holder.lock.file == held.lock) {
-        Some(holder) => Finding::Starting { pid: holder.process.pid },
-        None => Finding::Unresponsive {
-            pid: held.record.as_ref().map(|record| record.pid),
-            why: held.why.clone(),
-            elapsed,
-        },
+    if let Some(holder) = holders.iter().find(|holder| holder.lock.file == held.lock) {
+        return Finding::Starting { pid: holder.process.pid };
     }
+    if let Some(record) = &held.record
+        && let Some(elsewhere) = Elsewhere::of(record)
+    {
+        return Finding::Elsewhere { elsewhere, pid: record.pid, host: record.host.clone() };
+    }
+    let pid = held.record.as_ref().map(|record| record.pid);
+    Finding::Unresponsive { pid, why: held.why.clone(), elapsed }
 }

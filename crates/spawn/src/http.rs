@@ -56,12 +56,18 @@ pub(crate) fn request(
     deadline: &Deadline,
     go_on: impl FnOnce() -> bool,
 ) -> Result<Answer, HttpError> {
+    let mut go_on = Some(go_on);
     let left = || deadline.remaining().ok_or(HttpError::Silent(address));
-    let mut stream = TcpStream::connect_timeout(&address, left()?).map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => HttpError::Refused(address),
-        io::ErrorKind::TimedOut => HttpError::Silent(address),
-        _ => HttpError::Broken(address, error),
-    })?;
+    // A full backlog is silence too: nobody is accepting.
+    let mut stream = match connect(address, left()?.min(patience)) {
+        Err(HttpError::Silent(_)) => {
+            if !go_on.take().is_some_and(|go_on| go_on()) {
+                return Err(HttpError::GivenUp(address));
+            }
+            connect(address, left()?)?
+        }
+        other => other?,
+    };
     let broken = |error: io::Error| match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => HttpError::Silent(address),
         _ => HttpError::Broken(address, error),
@@ -69,6 +75,14 @@ pub(crate) fn request(
     stream.set_write_timeout(Some(left()?)).map_err(broken)?;
     stream.write_all(&encode(address, request)).map_err(broken)?;
     receive(&mut stream, address, patience, deadline, go_on)
+}
+
+fn connect(address: SocketAddr, patience: Duration) -> Result<TcpStream, HttpError> {
+    TcpStream::connect_timeout(&address, patience).map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => HttpError::Refused(address),
+        io::ErrorKind::TimedOut => HttpError::Silent(address),
+        _ => HttpError::Broken(address, error),
+    })
 }
 
 fn encode(address: SocketAddr, request: &Request<'_>) -> Vec<u8> {
@@ -90,14 +104,21 @@ fn receive(
     address: SocketAddr,
     patience: Duration,
     deadline: &Deadline,
-    go_on: impl FnOnce() -> bool,
+    mut go_on: Option<impl FnOnce() -> bool>,
 ) -> Result<Answer, HttpError> {
-    let mut go_on = Some(go_on);
+    let impatient = deadline.within(patience);
     let mut bytes = Vec::with_capacity(1024);
     let mut block = [0; 4096];
     loop {
+        // Bytes alone are no reason to go on: whoever sends one now and then would keep us for the whole of the deadline.
+        if impatient.passed()
+            && let Some(go_on) = go_on.take()
+            && !go_on()
+        {
+            return Err(HttpError::GivenUp(address));
+        }
         let left = deadline.remaining().ok_or(HttpError::Silent(address))?;
-        let wait = if go_on.is_some() { left.min(patience) } else { left };
+        let wait = if go_on.is_some() { impatient.remaining().unwrap_or(left) } else { left };
         stream.set_read_timeout(Some(wait)).map_err(|error| HttpError::Broken(address, error))?;
         match stream.read(&mut block) {
             Ok(0) => return parse(&bytes, true).ok_or(HttpError::Malformed(address)),
@@ -110,17 +131,14 @@ fn receive(
                     return Err(HttpError::Malformed(address));
                 }
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                if let Some(go_on) = go_on.take()
-                    && !go_on()
-                {
-                    return Err(HttpError::GivenUp(address));
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_no_news(error.kind()) => {}
             Err(error) => return Err(HttpError::Broken(address, error)),
         }
     }
+}
+
+fn is_no_news(error: io::ErrorKind) -> bool {
+    matches!(error, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
 fn could_be_http(bytes: &[u8]) -> bool {

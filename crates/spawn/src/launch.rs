@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::sys::{self, Heard, Launched};
 /// How much of the end of a failed launch's output is shown, in bytes.
 const TAIL: u64 = 8 * 1024;
 
-/// How long a daemon that has said how it went may take to be gone.
+/// How long a daemon that has failed, or did not prove itself, may take to be gone before it is reported without its end.
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
 /// What of the caller's environment a daemon is given. Everything else would be frozen into it for its whole life: the
@@ -82,8 +82,8 @@ pub enum LaunchError {
         /// Where an earlier daemon's lines are.
         log: PathBuf,
     },
-    /// The daemon ended without a word.
-    #[error("the daemon (pid {pid}) {end} after {} ms, before it was ready", elapsed.as_millis())]
+    /// The daemon ended without a word, or before it could prove that it is ready.
+    #[error("the daemon (pid {pid}) {end} after {} ms, before it was proved ready", elapsed.as_millis())]
     Exited {
         /// Its pid.
         pid: u32,
@@ -101,13 +101,14 @@ pub enum LaunchError {
 /// How a launch went, where it did not fail.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    Ready(Box<Advertisement>),
-    /// Another process holds the lock, or the directory went away: look again.
-    LookAgain,
+    /// It says that it serves.
+    Ready { record: Box<Advertisement>, launched: Running },
+    /// Another process holds the lock: look again.
+    Held,
+    /// The directory or the lock went away: begin again.
+    Lost,
     /// It lives, and has not said anything by the deadline. It is left alone.
-    Pending {
-        pid: u32,
-    },
+    Pending { pid: u32 },
 }
 
 impl Launch {
@@ -140,7 +141,9 @@ impl Launch {
         env.extend(self.env.iter().cloned());
         let launched = sys::launch(&self.program, &self.args, &env)
             .map_err(|source| LaunchError::Spawn { program: self.program.clone(), source })?;
-        listen(launched, state_dir.path(StateFile::Log).as_path(), deadline)
+        let running =
+            Running { launched, began: Deadline::after(Duration::MAX), log: state_dir.path(StateFile::Log) };
+        running.listen(deadline)
     }
 }
 
@@ -150,59 +153,101 @@ fn is_allowed(name: &OsStr) -> bool {
     })
 }
 
-fn listen(mut launched: Launched, log: &Path, deadline: &Deadline) -> Result<Outcome, LaunchError> {
-    let began = Deadline::after(Duration::MAX);
-    let pid = launched.child.id();
-    let mut said = Vec::new();
-    loop {
-        match sys::hear(&mut launched.pipe, &mut launched.child, deadline, &mut said) {
-            Heard::Bytes if said.len() > MAX_MESSAGE => said.clear(),
-            Heard::Bytes => match LaunchMessage::decode(&said) {
-                None => {}
-                Some(LaunchMessage::Ready { record }) => {
-                    reap(launched);
-                    return Ok(Outcome::Ready(record));
+/// A launched process, and what is needed to say how it went.
+#[derive(Debug)]
+pub(crate) struct Running {
+    launched: Launched,
+    began: Deadline,
+    log: PathBuf,
+}
+
+impl Running {
+    fn listen(mut self, deadline: &Deadline) -> Result<Outcome, LaunchError> {
+        let pid = self.launched.child.id();
+        let mut said = Vec::new();
+        loop {
+            match sys::hear(&mut self.launched.pipe, &mut self.launched.child, deadline, &mut said) {
+                Heard::Bytes if said.len() > MAX_MESSAGE => said.clear(),
+                Heard::Bytes => match LaunchMessage::decode(&said) {
+                    None => {}
+                    Some(LaunchMessage::Ready { record }) => {
+                        return Ok(Outcome::Ready { record, launched: self });
+                    }
+                    Some(LaunchMessage::Held) => {
+                        self.reap();
+                        return Ok(Outcome::Held);
+                    }
+                    Some(LaunchMessage::Lost) => {
+                        self.reap();
+                        return Ok(Outcome::Lost);
+                    }
+                    Some(LaunchMessage::Failed(failure)) => return Err(self.failed(failure)),
+                },
+                Heard::Gone(status) => return Err(self.exited(status)),
+                Heard::Deadline => {
+                    self.reap();
+                    return Ok(Outcome::Pending { pid });
                 }
-                Some(LaunchMessage::Held | LaunchMessage::Lost) => {
-                    reap(launched);
-                    return Ok(Outcome::LookAgain);
-                }
-                Some(LaunchMessage::Failed(failure)) => {
-                    let tail = last_words(&mut launched);
-                    return Err(LaunchError::Failed {
-                        pid,
-                        failure: Box::new(failure),
-                        tail,
-                        log: log.to_owned(),
-                    });
-                }
-            },
-            Heard::Gone(status) => {
-                let (end, elapsed, tail) = (ChildEnd(status), began.elapsed(), tail(&mut launched.output));
-                return Err(LaunchError::Exited { pid, end, elapsed, tail, log: log.to_owned() });
-            }
-            Heard::Deadline => {
-                reap(launched);
-                return Ok(Outcome::Pending { pid });
             }
         }
     }
-}
 
-/// Leaves nobody unreaped behind in a caller that lives on: one sleeping thread per living daemon of its own, gone with it.
-fn reap(launched: Launched) {
-    let Launched { mut child, .. } = launched;
-    let reaper = std::thread::Builder::new().name("reaper".to_owned()).stack_size(64 * 1024);
-    // Without a thread the child stays a zombie until its parent ends: a table entry, no failure.
-    let _left_unreaped = reaper.spawn(move || child.wait());
-}
+    /// Leaves nobody unreaped behind in a caller that lives on: one sleeping thread per living child, gone with it. A
+    /// caller that exits takes the thread along, and the daemon becomes a child of init.
+    pub(crate) fn reap(self) {
+        let Launched { mut child, .. } = self.launched;
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        let reaper = std::thread::Builder::new().name("aileron-reaper".to_owned()).stack_size(64 * 1024);
+        // Without a thread the child stays a zombie until its parent ends: a table entry, no failure.
+        let _left_unreaped = reaper.spawn(move || child.wait());
+    }
 
-/// What a daemon that is about to go has written, once it is gone.
-fn last_words(launched: &mut Launched) -> String {
-    let deadline = Deadline::after(LAST_BREATH);
-    let mut rest = Vec::new();
-    while let Heard::Bytes = sys::hear(&mut launched.pipe, &mut launched.child, &deadline, &mut rest) {}
-    tail(&mut launched.output)
+    /// The error to report if the process has ended, or is just ending.
+    pub(crate) fn if_gone(mut self) -> Option<LaunchError> {
+        if let Some(status) = self.end_within(LAST_BREATH) {
+            return Some(self.exited(status));
+        }
+        self.reap();
+        None
+    }
+
+    fn exited(mut self, status: ExitStatus) -> LaunchError {
+        LaunchError::Exited {
+            pid: self.launched.child.id(),
+            end: ChildEnd(status),
+            elapsed: self.began.elapsed(),
+            tail: tail(&mut self.launched.output),
+            log: self.log,
+        }
+    }
+
+    /// What a daemon that says that it fails has written, once it is gone.
+    fn failed(mut self, failure: Failure) -> LaunchError {
+        // Whether it is gone by now does not matter: what it wrote is shown either way.
+        let _gone = self.end_within(LAST_BREATH);
+        let error = LaunchError::Failed {
+            pid: self.launched.child.id(),
+            failure: Box::new(failure),
+            tail: tail(&mut self.launched.output),
+            log: self.log.clone(),
+        };
+        self.reap();
+        error
+    }
+
+    fn end_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let deadline = Deadline::after(patience);
+        let mut rest = Vec::new();
+        loop {
+            match sys::hear(&mut self.launched.pipe, &mut self.launched.child, &deadline, &mut rest) {
+                Heard::Bytes => rest.clear(),
+                Heard::Gone(status) => return Some(status),
+                Heard::Deadline => return None,
+            }
+        }
+    }
 }
 
 fn tail(output: &mut File) -> String {

@@ -19,6 +19,7 @@ mod find;
 mod http;
 mod launch;
 mod look;
+mod patience;
 mod stop;
 mod sys;
 mod wait;

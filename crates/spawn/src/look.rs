@@ -45,8 +45,10 @@ pub(crate) enum Quiet {
     Unadvertised,
     /// The address refuses connections: perhaps it is leaving, or the record is of its predecessor.
     Refusing,
-    /// Whoever is there says nothing, or nothing that proves it.
+    /// Whoever is there says nothing.
     Silent,
+    /// Whoever is there answers, and not as the recorded daemon would.
+    Stranger,
 }
 
 /// Why a look could not be had.
@@ -72,17 +74,49 @@ pub(crate) fn look(state_dir: &StateDir, deadline: &Deadline) -> Result<Look, Lo
             (None, Quiet::Unadvertised, Some(format!("the record is damaged: {why}")))
         }
         Reading::Present(record) => match prove(state_dir, &record, deadline) {
-            Ok(found) => return Ok(Look::Found(Found::new(*record, found))),
+            Ok(state @ Some(_)) => return Ok(Look::Found(Found::new(*record, state))),
+            // A reference daemon proves nothing, and anybody may answer at its port by now: the lock vouches for it.
+            Ok(None) if probe_lock(state_dir)?.is_held() => {
+                return Ok(Look::Found(Found::new(*record, None)));
+            }
+            Ok(None) => (Some(record), Quiet::Stranger, Some("nobody holds the lock".to_owned())),
             Err((quiet, why)) => (Some(record), quiet, Some(why)),
         },
     };
+    behind_the_lock(state_dir, record, quiet, why)
+}
+
+/// What a look that proved nobody comes to: that is for the lock to say.
+fn behind_the_lock(
+    state_dir: &StateDir,
+    record: Option<Box<Advertisement>>,
+    quiet: Quiet,
+    why: Option<String>,
+) -> Result<Look, LookError> {
     Ok(match probe_lock(state_dir)? {
-        LockProbe::Absent | LockProbe::Free(_) => Look::Nobody { stale: why },
+        LockProbe::Absent | LockProbe::Free(_) => {
+            let stale = match (&record, why) {
+                (Some(record), Some(why)) => Some(format!("it names pid {}; {why}", record.pid)),
+                (_, why) => why,
+            };
+            Look::Nobody { stale }
+        }
         LockProbe::Held(lock) => {
             let why = why.unwrap_or_else(|| "there is no record".to_owned());
             Look::Held(Held { lock, record, quiet, why })
         }
     })
+}
+
+/// A look on behalf of somebody who wants to use the daemon: one that drains is as good as gone, and is waited for.
+pub(crate) fn look_for_use(state_dir: &StateDir, deadline: &Deadline) -> Result<Look, LookError> {
+    match look(state_dir, deadline)? {
+        Look::Found(found) if found.state() == DaemonState::Draining => {
+            let why = format!("the daemon at {} is leaving", found.record().url.address());
+            behind_the_lock(state_dir, Some(found.into_record()), Quiet::Refusing, Some(why))
+        }
+        seen => Ok(seen),
+    }
 }
 
 /// Has the daemon of a record prove its instance. Nothing secret is sent.
@@ -105,25 +139,29 @@ pub(crate) fn prove(
         Request { method: "GET", path: route::HEALTH, token: None, body: &[] }
     };
     let answer = request(address, &question, PATIENCE, &deadline, somebody_is_there).map_err(|error| {
-        let quiet = if matches!(error, HttpError::Refused(_)) { Quiet::Refusing } else { Quiet::Silent };
+        let quiet = match error {
+            HttpError::Refused(_) => Quiet::Refusing,
+            HttpError::Malformed(_) => Quiet::Stranger,
+            HttpError::Broken(..) | HttpError::Silent(_) | HttpError::GivenUp(_) => Quiet::Silent,
+        };
         (quiet, error.to_string())
     })?;
     if !ours {
         return if answer.status == 200 {
             Ok(None)
         } else {
-            Err((Quiet::Silent, format!("{address} answers {}", answer.status)))
+            Err((Quiet::Stranger, format!("{address} answers {}", answer.status)))
         };
     }
     if answer.status != 200 {
         return Err(unproved(&answer.body, answer.status, address));
     }
     let proof: Proof = serde_json::from_slice(&answer.body)
-        .map_err(|_| (Quiet::Silent, format!("what answers at {address} is no daemon of this tool")))?;
+        .map_err(|_| (Quiet::Stranger, format!("what answers at {address} is no daemon of this tool")))?;
     match proof.check(record, &challenge) {
         Ok(()) => Ok(Some(proof.state)),
         Err(not) => {
-            Err((Quiet::Silent, format!("what answers at {address} is not the recorded daemon: {not}")))
+            Err((Quiet::Stranger, format!("what answers at {address} is not the recorded daemon: {not}")))
         }
     }
 }
@@ -135,6 +173,6 @@ fn unproved(body: &[u8], status: u16, address: std::net::SocketAddr) -> (Quiet, 
             Quiet::Refusing,
             format!("the daemon at {address} is leaving: it is no longer the daemon of its directory"),
         ),
-        _ => (Quiet::Silent, format!("what answers at {address} answers {status}")),
+        _ => (Quiet::Stranger, format!("what listens at {address} answers {status}")),
     }
 }

@@ -11,7 +11,7 @@ use aileron_discovery::{
 };
 
 use crate::control::request_stop;
-use crate::look::prove;
+use crate::look::{Quiet, prove};
 use crate::sys::{ProcessHandle, Signal};
 use crate::wait::Backoff;
 
@@ -20,6 +20,9 @@ const REQUEST: Duration = Duration::from_secs(2);
 
 /// How long a killed process may take to be gone: the kernel may have to finish a write for it.
 const AFTER_KILL: Duration = Duration::from_secs(5);
+
+/// How often the directory may be deleted while a hold is being set in it.
+const REMAKES: u32 = 20;
 
 /// Whether the daemon is killed at the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +122,14 @@ pub enum StopError {
         /// How long it was waited for.
         elapsed: Duration,
     },
+    /// It has ended, and its port is still open: a process that it started may have it.
+    #[error("the daemon (pid {pid}) has ended, and {address} still accepts connections")]
+    PortOpen {
+        /// Its pid.
+        pid: u32,
+        /// Its address.
+        address: std::net::SocketAddr,
+    },
     /// A signal could not be sent.
     #[error("cannot signal process {pid}")]
     Signal {
@@ -135,21 +146,15 @@ pub enum StopError {
 ///
 /// When it cannot be said that the daemon has ended; see [`StopError`].
 pub fn stop(state_dir: &StateDir, options: StopOptions, deadline: Deadline) -> Result<Stopped, StopError> {
-    match state_dir.check() {
-        Ok(()) => {}
-        Err(StateDirError::Missing { .. }) if options.on_stop == OnStop::LeaveStartsOn => {
-            return Ok(Stopped { outcome: StopOutcome::NotRunning, orphans: orphans(state_dir) });
-        }
-        Err(StateDirError::Missing { .. }) => drop(state_dir.create()?),
-        Err(error) => return Err(error.into()),
-    }
-    let gate = pass_gate(state_dir, &deadline)?;
-    if options.on_stop == OnStop::Hold
-        && let Some(gate) = &gate
-    {
-        Hold::set(gate)?;
-    }
-    let outcome = match probe_lock(state_dir)? {
+    let gate = match options.on_stop {
+        OnStop::LeaveStartsOn => pass_gate(state_dir, &deadline)?,
+        OnStop::Hold => Some(pass_gate_and_hold(state_dir, &deadline)?),
+    };
+    let probe = match &gate {
+        Some(_) => probe_lock(state_dir)?,
+        None => LockProbe::Absent,
+    };
+    let outcome = match probe {
         LockProbe::Held(lock) => Target::find(state_dir, lock).stop(state_dir, options.force, &deadline)?,
         LockProbe::Absent | LockProbe::Free(_) => StopOutcome::NotRunning,
     };
@@ -162,7 +167,26 @@ fn orphans(state_dir: &StateDir) -> Vec<Holder> {
     holders
 }
 
-/// `None`: the directory went away, and with it whatever could be started or stopped there.
+/// Makes the directory where there is none: a hold is a file in it, and has to outlast an `rm -rf` at the wrong moment.
+fn pass_gate_and_hold(state_dir: &StateDir, deadline: &Deadline) -> Result<StartGate, StopError> {
+    let mut remakes = 0;
+    loop {
+        state_dir.create()?;
+        if let Some(gate) = pass_gate(state_dir, deadline)? {
+            match Hold::set(&gate) {
+                Ok(()) if gate.still_stands() => return Ok(gate),
+                Err(HoldError::StateDir(StateDirError::Missing { .. })) | Ok(()) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if remakes == REMAKES {
+            return Err(StateDirError::Missing { path: state_dir.root().to_owned() }.into());
+        }
+        remakes += 1;
+    }
+}
+
+/// `None`: there is no directory, and nothing that could be stopped there. None is made.
 fn pass_gate(state_dir: &StateDir, deadline: &Deadline) -> Result<Option<StartGate>, StopError> {
     let mut backoff = Backoff::new();
     loop {
@@ -170,6 +194,7 @@ fn pass_gate(state_dir: &StateDir, deadline: &Deadline) -> Result<Option<StartGa
             Ok(Some(gate)) => return Ok(Some(gate)),
             Ok(None) if deadline.passed() => return Err(StopError::GateBusy { elapsed: deadline.elapsed() }),
             Ok(None) => backoff.pause(deadline),
+            Err(GateError::Refused(AcquireError::StateDir(error))) => return Err(error.into()),
             Err(GateError::Refused(error)) => return Err(StopError::Gate(error)),
             Err(_) => return Ok(None),
         }
@@ -223,13 +248,21 @@ impl Target {
             }
             // It took the request, so it is the daemon, only not one whose process can be held on to from here.
             Err(_) if accepted => (self.record.as_ref().map_or(0, |record| record.pid), true),
+            // Who was just leaving, or looked at the lock for a moment, is gone by now.
+            Err(_) if is_released(state_dir, self.lock, &request) => return Ok(StopOutcome::NotRunning),
             Err(refusal) => return Err(StopError::Unproved { refusal }),
         };
         let after = if how == How::Sigkill { Deadline::after(AFTER_KILL) } else { *deadline };
-        if ended && is_released(state_dir, self.lock, &after) {
-            return Ok(StopOutcome::Stopped { pid, how });
+        if !ended || !is_released(state_dir, self.lock, &after) {
+            return Err(StopError::StillRunning { pid, elapsed: deadline.elapsed() });
         }
-        Err(StopError::StillRunning { pid, elapsed: deadline.elapsed() })
+        // A record that names another process says nothing of this one's port.
+        match self.record.as_ref().filter(|record| record.pid == pid) {
+            Some(record) if !is_closed(state_dir, record, &after) => {
+                Err(StopError::PortOpen { pid, address: record.url.address() })
+            }
+            _ => Ok(StopOutcome::Stopped { pid, how }),
+        }
     }
 
     /// Asks the daemon, once it has proved itself; whether it accepted.
@@ -273,6 +306,20 @@ fn is_released(state_dir: &StateDir, lock: FileId, deadline: &Deadline) -> bool 
             Ok(LockProbe::Held(held)) if held == lock => {}
             Ok(_) | Err(ProbeError::StateDir(_)) => return true,
             Err(_) => {}
+        }
+        if deadline.passed() {
+            return false;
+        }
+        backoff.pause(deadline);
+    }
+}
+
+/// Whether nobody answers at the recorded address, or by now somebody else does.
+fn is_closed(state_dir: &StateDir, record: &Advertisement, deadline: &Deadline) -> bool {
+    let mut backoff = Backoff::new();
+    loop {
+        if let Err((Quiet::Refusing | Quiet::Stranger, _)) = prove(state_dir, record, deadline) {
+            return true;
         }
         if deadline.passed() {
             return false;

@@ -24,6 +24,7 @@ mod unsupported;
 pub(crate) use unsupported::*;
 
 /// A launched process and what it says.
+#[derive(Debug)]
 pub(crate) struct Launched {
     pub(crate) child: std::process::Child,
     /// Read end of the launch pipe.

@@ -104,9 +104,21 @@ pub(crate) fn hear(pipe: &mut File, child: &mut Child, deadline: &Deadline, buff
             continue;
         }
         if let Ok(Some(status)) = child.try_wait() {
-            return Heard::Gone(status);
+            // Between poll's look at the pipe and its look at the process the child may have spoken and gone.
+            return if has_more(pipe, buffer) { Heard::Bytes } else { Heard::Gone(status) };
         }
     }
+}
+
+/// Reads what is in the pipe already, without waiting; whether that was anything.
+fn has_more(pipe: &mut File, buffer: &mut Vec<u8>) -> bool {
+    let mut source = [PollFd::new(&*pipe, PollFlags::IN)];
+    let now = timespec(Duration::ZERO);
+    let readable = rustix::event::poll(&mut source, Some(&now)).is_ok_and(|ready| ready > 0);
+    let mut block = [0; 4096];
+    let count = if readable { pipe.read(&mut block).unwrap_or(0) } else { 0 };
+    buffer.extend_from_slice(&block[..count]);
+    count > 0
 }
 
 /// What came first.

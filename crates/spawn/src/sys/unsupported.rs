@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::process::Child;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use aileron_discovery::Deadline;
@@ -57,7 +58,7 @@ pub(crate) enum Heard {
 
 /// Reads the pipe, whose read blocks, in a thread of its own; asks for the child's end at short intervals.
 pub(crate) fn hear(pipe: &mut File, child: &mut Child, deadline: &Deadline, buffer: &mut Vec<u8>) -> Heard {
-    let (sender, receiver) = std::sync::mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     if let Ok(mut pipe) = pipe.try_clone() {
         std::thread::spawn(move || {
             let mut block = [0; 4096];
@@ -66,16 +67,22 @@ pub(crate) fn hear(pipe: &mut File, child: &mut Child, deadline: &Deadline, buff
             }
         });
     }
+    let mut ended = None;
     loop {
-        if let Ok(bytes) = receiver.recv_timeout(TICK)
-            && !bytes.is_empty()
-        {
-            buffer.extend_from_slice(&bytes);
-            return Heard::Bytes;
+        match receiver.recv_timeout(TICK) {
+            Ok(bytes) if !bytes.is_empty() => {
+                buffer.extend_from_slice(&bytes);
+                return Heard::Bytes;
+            }
+            Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+            // The pipe is closed, and the child may live on: the channel no longer paces us.
+            Err(RecvTimeoutError::Disconnected) => deadline.pause(TICK),
         }
-        if let Ok(Some(status)) = child.try_wait() {
+        // Its end counts once one more tick has brought nothing that it said before it.
+        if let Some(status) = ended {
             return Heard::Gone(status);
         }
+        ended = child.try_wait().ok().flatten();
         if deadline.passed() {
             return Heard::Deadline;
         }

@@ -1,0 +1,70 @@
+//! How long a lock may be held by somebody who proves nothing, before that is said.
+
+use std::time::{Duration, Instant};
+
+use aileron_discovery::process::Elsewhere;
+use aileron_discovery::{Deadline, StateDir};
+
+use crate::ensure::EnsureError;
+use crate::find::{Finding, classify};
+use crate::look::{Held, Quiet};
+
+/// How long a daemon that holds the lock may say nothing before it is called unresponsive.
+const SILENT: Duration = Duration::from_secs(5);
+
+/// How long it may refuse connections: a daemon that is leaving has closed its port and drains for up to 10 s.
+const REFUSING: Duration = Duration::from_secs(15);
+
+/// How long a lock may be held beside a record that is not from here. Such a daemon does not come nearer by waiting; but a
+/// child of a daemon that has just ended may hold its lock for some milliseconds, as a starter allows for too.
+const ELSEWHERE: Duration = Duration::from_millis(250);
+
+/// How long until a daemon that was seen to be starting is looked for in the process table again.
+const NEXT_LOOK: Duration = Duration::from_secs(1);
+
+/// A held lock behind which nobody is proved, and since when.
+pub(crate) struct Unproved {
+    deadline: Deadline,
+    since: Instant,
+    /// When to judge next, after it was judged that a daemon is starting.
+    not_before: Duration,
+}
+
+impl Unproved {
+    pub(crate) fn new(deadline: Deadline) -> Self {
+        Self { deadline, since: Instant::now(), not_before: Duration::ZERO }
+    }
+
+    /// Goes on waiting, or says what the matter is. The process table is read only once the patience is over: who has just
+    /// started is found within milliseconds anyway.
+    pub(crate) fn judge(&mut self, state_dir: &StateDir, held: &Held) -> Result<(), EnsureError> {
+        let waited = self.since.elapsed();
+        let is_elsewhere = held.record.as_ref().is_some_and(|record| Elsewhere::of(record).is_some());
+        let patience = match held.quiet {
+            _ if is_elsewhere => ELSEWHERE,
+            Quiet::Refusing => REFUSING,
+            Quiet::Silent | Quiet::Stranger | Quiet::Unadvertised => SILENT,
+        };
+        if waited < patience.max(self.not_before) && !self.deadline.passed() {
+            return Ok(());
+        }
+        match classify(state_dir, held, self.deadline.elapsed()) {
+            Finding::Starting { pid } if self.deadline.passed() => Err(EnsureError::StartInProgress {
+                step: "waiting for a daemon that holds the lock and is not ready",
+                pid: Some(pid),
+                elapsed: self.deadline.elapsed(),
+            }),
+            Finding::Starting { .. } => {
+                self.not_before = waited + NEXT_LOOK;
+                Ok(())
+            }
+            Finding::Elsewhere { elsewhere, pid, host } => {
+                Err(EnsureError::Elsewhere { elsewhere, pid, host })
+            }
+            Finding::Unresponsive { pid, why, elapsed } => {
+                Err(EnsureError::Unresponsive { pid, why, elapsed })
+            }
+            Finding::Explicit(_) | Finding::Found(_) | Finding::NotRunning { .. } => Ok(()),
+        }
+    }
+}
