@@ -65,7 +65,9 @@ pub enum Look {
 
 /// The right to ask; cheap to clone and to hand to anything that acts on the daemon's behalf.
 ///
-/// [`verify`](Self::verify) is two system calls (`fstat(2)`, `lstat(2)`), with no lock and no allocation.
+/// [`verify`](Self::verify) is one system call, `lstat(2)` of the path, with no lock and no allocation: the identity of the
+/// held file cannot change while it is open, so only the path needs asking. Where nothing stands there, an `fstat(2)` tells
+/// whether the held file has a link left.
 ///
 /// # Hazard
 ///

@@ -9,7 +9,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -35,6 +35,10 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepting has failed for good after this many failures in a row.
 const MAX_FAILURES: u32 = 1000;
+
+/// A connection that was made at the very moment at which a drain began is about to send its request, which can then be
+/// answered (by a displaced daemon with "look again") instead of being reset. This long after it was accepted it is idle.
+const FIRST_BYTE: Duration = Duration::from_millis(50);
 
 /// During a drain: how often a connection is looked at whether it still has something in flight.
 const DRAIN_TICK: Duration = Duration::from_millis(5);
@@ -146,6 +150,7 @@ async fn accept(
 
 /// Serves one connection to its end, or to the end of what it has in flight once a drain begins.
 async fn attend(stream: TcpStream, api: Api, mut phase: watch::Receiver<Phase>) {
+    let accepted = Instant::now();
     let load = Arc::new(Load::default());
     let requests = Arc::clone(&load);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
@@ -168,6 +173,14 @@ async fn attend(stream: TcpStream, api: Api, mut phase: watch::Receiver<Phase>) 
         _ = connection.as_mut() => return,
         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {}
     }
+    // hyper closes a connection that has not spoken yet as soon as it is told to shut down.
+    while !load.has_spoken.load(Ordering::Acquire) && accepted.elapsed() < FIRST_BYTE {
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => return,
+            () = tokio::time::sleep(Duration::from_millis(1)) => {}
+        }
+    }
     connection.as_mut().graceful_shutdown();
     while load.is_busy() || !tried_once(&load) {
         tokio::select! {
@@ -189,6 +202,8 @@ struct Load {
     requests: AtomicUsize,
     /// The last write found the socket's buffer full.
     write_blocked: AtomicBool,
+    /// Something was read.
+    has_spoken: AtomicBool,
     drained: AtomicBool,
 }
 
@@ -259,7 +274,11 @@ impl AsyncRead for Metered {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if poll.is_ready() {
+            self.load.has_spoken.store(true, Ordering::Release);
+        }
+        poll
     }
 }
 

@@ -147,6 +147,8 @@ impl Keeper {
                 tracing::error!(event = "serve_failed", why, "cannot serve any more");
                 self.cause(ShutdownReason::ServeError, now);
             }
+            // A task that listens for the drain is right to end with it.
+            Message::VitalTaskEnded(_) if self.policy.ending().is_some() => {}
             Message::VitalTaskEnded(task) => {
                 tracing::error!(event = "vital_task_ended", task, "a vital task ended");
                 self.cause(ShutdownReason::VitalTask, now);

@@ -114,11 +114,11 @@ impl Watcher {
         for _ in 0..10_000 {
             match reader.next() {
                 Ok(event) => {
-                    let voids = ReadFlags::IGNORED
-                        | ReadFlags::QUEUE_OVERFLOW
-                        | ReadFlags::MOVE_SELF
-                        | ReadFlags::UNMOUNT;
-                    news.rearm |= event.events().intersects(voids);
+                    let voids = ReadFlags::IGNORED | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT;
+                    // A watch on a record goes with its file, which says nothing about the others.
+                    let ours = self.placed.contains(&event.wd());
+                    news.rearm |= event.events().contains(ReadFlags::QUEUE_OVERFLOW)
+                        || (ours && event.events().intersects(voids));
                 }
                 Err(Errno::INTR) => {}
                 Err(_) => break,
