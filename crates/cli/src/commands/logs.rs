@@ -20,6 +20,12 @@ const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
 /// How much of a log's end is read at first for its last lines, in bytes.
 const FIRST_BLOCK: u64 = 64 * 1024;
 
+/// How much is read at most: more than a log ever holds. What is longer was not written by a daemon.
+const LARGEST_BLOCK: u64 = 32 * 1024 * 1024;
+
+/// Of a longer line only the end is shown, in bytes.
+const LONGEST_LINE: usize = 64 * 1024;
+
 pub(crate) fn logs(settings: &Settings, args: &Logs, output: Output) -> Result<ExitStatus, Failure> {
     let dir = &settings.state_dir;
     let since = args
@@ -101,18 +107,26 @@ fn last_lines(file: &mut File, count: usize) -> io::Result<VecDeque<String>> {
         file.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::new();
         Read::by_ref(file).take(length - start).read_to_end(&mut bytes)?;
-        let text = String::from_utf8_lossy(&bytes);
+        let whole = start == 0 || block >= LARGEST_BLOCK;
         // A block that begins inside the file begins inside a line, most likely.
-        let mut lines: VecDeque<String> =
-            text.lines().skip(usize::from(start > 0)).map(String::from).collect();
-        if start == 0 || lines.len() >= count {
-            while lines.len() > count {
-                lines.pop_front();
-            }
-            return Ok(lines);
+        let skip = usize::from(start > 0 && !whole);
+        let lines = bytes.split(|byte| *byte == b'\n').skip(skip).filter(|line| !line.is_empty());
+        let lines: VecDeque<&[u8]> = lines.collect();
+        if whole || lines.len() >= count {
+            return Ok(lines
+                .iter()
+                .skip(lines.len().saturating_sub(count))
+                .map(|line| shown(line))
+                .collect());
         }
         block *= 4;
     }
+}
+
+fn shown(line: &[u8]) -> String {
+    let cut = line.len().saturating_sub(LONGEST_LINE);
+    let end = String::from_utf8_lossy(&line[cut..]).into_owned();
+    if cut > 0 { format!("… {cut} bytes …{end}") } else { end }
 }
 
 /// Goes on for as long as somebody reads, over rotation (another file at the path), restart and displacement.
@@ -151,7 +165,7 @@ fn drain(file: &mut File, rest: &mut String, view: &View) -> io::Result<bool> {
         rest.push_str(&String::from_utf8_lossy(&bytes));
         bytes.clear();
         if rest.ends_with('\n') {
-            if !view.print(rest.trim_end()) {
+            if !view.print(&shown(rest.trim_end().as_bytes())) {
                 return Ok(false);
             }
             rest.clear();
