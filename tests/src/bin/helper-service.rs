@@ -1,0 +1,113 @@
+//! An embedder with routes that a daemon has to survive: they count, block, hang, stream, panic, and talk.
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    service::main()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {}
+
+#[cfg(target_os = "linux")]
+mod service {
+    use std::convert::Infallible;
+    use std::path::PathBuf;
+    use std::pin::Pin;
+    use std::process::ExitCode;
+    use std::sync::Arc;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use aileron_server::Context;
+    use aileron_tests::embedder::{Embedder, count_one};
+    use axum::Router;
+    use axum::body::Body;
+    use axum::extract::Path;
+    use axum::routing::{any, get, post};
+    use bytes::Bytes;
+    use http_body::Frame;
+    use tokio::sync::Notify;
+
+    pub(super) fn main() -> ExitCode {
+        let embedder = Embedder::parse(std::env::args().skip(1));
+        let (count, init) = (embedder.count.clone(), embedder.init);
+        embedder.serve(async move |context| {
+            tokio::time::sleep(init).await;
+            Ok(Some(routes(&context, count)))
+        })
+    }
+
+    fn routes(context: &Context, count: Option<PathBuf>) -> Router {
+        let end_it = Arc::new(Notify::new());
+        let ended = Arc::clone(&end_it);
+        context.spawn_vital("heart", async move { ended.notified().await });
+        let counted = async move || {
+            if let Some(file) = &count {
+                count_one(file);
+            }
+            "counted"
+        };
+        Router::new()
+            .route("/count", post(counted))
+            .route("/echo", any(async |body: String| body))
+            .route("/hang/{ms}", get(hang))
+            .route("/block/{ms}", get(block))
+            .route("/stream", get(async || Body::new(Endless)))
+            .route("/panic", get(panicking))
+            .route("/say/{from}/{lines}", get(say))
+            .route("/child", get(child))
+            .route("/vital-after/{ms}", post(async move |path: Path<u64>| end_after(path, &end_it).await))
+    }
+
+    async fn hang(Path(ms): Path<u64>) -> &'static str {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        "done"
+    }
+
+    /// Has the vital task end, after some time.
+    async fn end_after(Path(ms): Path<u64>, end_it: &Notify) {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        end_it.notify_one();
+    }
+
+    /// What a careless handler does to the whole runtime.
+    async fn block(Path(ms): Path<u64>) -> &'static str {
+        std::thread::sleep(Duration::from_millis(ms));
+        "done"
+    }
+
+    async fn panicking() -> &'static str {
+        panic!("this handler panics")
+    }
+
+    /// The descriptors of a child.
+    async fn child() -> String {
+        let output = std::process::Command::new("ls").args(["-l", "/proc/self/fd"]).output();
+        String::from_utf8_lossy(&output.expect("ls(1) is there").stdout).into_owned()
+    }
+
+    /// Lines of about 200 bytes.
+    async fn say(Path((from, lines)): Path<(u32, u32)>) -> &'static str {
+        let filler = "x".repeat(80);
+        for line in from..from + lines {
+            tracing::info!(event = "said", line, filler, "said");
+            tokio::task::yield_now().await;
+        }
+        "said"
+    }
+
+    /// A body that goes on for as long as somebody reads.
+    struct Endless;
+
+    impl http_body::Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _cx: &mut std::task::Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 1024])))))
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! P7, P8 and failure 2: the stampede of N clients that start N daemons, and the slow start that is taken for a failed one.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a step that fails is the failure of the test")]
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aileron_tests::{Bench, Outcome, PROMPT, Running, bench, until};
+
+/// No client may take longer: their own deadline is 30 s.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+fn all(clients: Vec<Running>) -> Vec<Outcome> {
+    clients.into_iter().map(|client| client.finish(PATIENCE)).collect()
+}
+
+/// codedb#592: an editor opens, and 64 of its processes want the daemon within 50 ms.
+#[test]
+fn p7_sixty_four_clients_get_one_daemon() {
+    let bench = bench!();
+    let clients = (0..64).map(|_| bench.aileron(&["--json", "url"]).start()).collect();
+    let answers: Vec<_> = all(clients).iter().map(Outcome::json).collect();
+    let distinct =
+        |name: &str| answers.iter().map(|answer| answer[name].to_string()).collect::<BTreeSet<_>>().len();
+    assert_eq!((answers.len(), distinct("url"), distinct("pid"), distinct("instance")), (64, 1, 1, 1));
+    let started = answers.iter().filter(|answer| answer["outcome"] == "started").count();
+    assert_eq!(started, 1, "one client started it, and the others found it");
+    let daemon = bench.daemon();
+    assert_eq!(daemon.log.events("ready").len(), 1);
+    bench.only(&daemon);
+}
+
+/// A second launch that loses the race for the lock is harmless and still one too many: each launch is counted, before it
+/// tries the lock.
+fn launches(bench: &Bench, clients: usize, options: &[&str]) -> (usize, BTreeSet<String>) {
+    let count = bench.beside("launches");
+    let client = || {
+        let call = bench.call(bench.programs().slow).args(["ensure", "30000", "--count"]).arg(&count);
+        call.args(options).start()
+    };
+    let outcomes = all((0..clients).map(|_| client()).collect());
+    let url = |outcome: &Outcome| outcome.stdout.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+    let started = outcomes.iter().filter(|outcome| outcome.stdout.starts_with("started ")).count();
+    assert_eq!(started, 1, "{outcomes:#?}");
+    (fs::read(&count).unwrap().len(), outcomes.iter().map(url).collect())
+}
+
+#[test]
+fn p7_sixty_four_clients_launch_once() {
+    let bench = bench!();
+    let (launches, urls) = launches(&bench, 64, &[]);
+    assert_eq!((launches, urls.len()), (1, 1));
+    assert_eq!(urls.first(), Some(&bench.daemon().url()));
+}
+
+/// gastown#3195, watchman#276: a start of seconds, during which the others launch theirs, or remove the lock of this one.
+#[test]
+fn p7_a_slow_start_is_waited_for() {
+    let bench = bench!();
+    let (launches, urls) = launches(&bench, 16, &["--init", "3000"]);
+    assert_eq!((launches, urls.len()), (1, 1));
+}
+
+/// The same where the slowness comes before the lock, when nothing but the gate keeps the others from launching.
+#[test]
+fn p7_a_start_that_is_slow_to_lock_is_waited_for() {
+    let bench = bench!();
+    let (launches, urls) = launches(&bench, 16, &["--before-lock", "1000"]);
+    assert_eq!((launches, urls.len()), (1, 1));
+}
+
+/// P8: slow is reported as slow, with the pid, and nothing is killed for it: the next client finds that very process.
+#[test]
+fn p8_a_start_slower_than_the_deadline_is_left_alone() {
+    let bench = bench!();
+    let count = bench.beside("launches");
+    let ensure = |ms: &str| bench.call(bench.programs().slow).args(["ensure", ms, "--count"]).arg(&count);
+    let early = ensure("300").args(["--init", "3000"]).fail(1);
+    assert!(early.stdout.starts_with("StartInProgress"), "{early:?}");
+    let pid = bench.daemons().first().map(aileron_tests::Process::pid);
+    assert!(early.stdout.contains(&format!("pid: {pid:?}")), "{pid:?} in {early:?}");
+    let late = ensure("30000").succeed();
+    assert!(late.stdout.starts_with("found "), "{late:?}");
+    assert_eq!(Some(bench.daemon().process.pid()), pid);
+    assert_eq!(fs::read(&count).unwrap().len(), 1);
+}
+
+/// coder-desktop-windows#101: somebody's probe makes a one-shot try fail, and the daemon says "already running".
+#[test]
+fn p6_probes_by_the_thousand_cost_no_start() {
+    let bench = bench!();
+    bench.make_state();
+    let (path, over) = (bench.file("daemon.lock"), AtomicBool::new(false));
+    File::create(&path).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                let Ok(file) = File::open(&path) else { continue };
+                let _held_or_not = file.try_lock_shared();
+                // The probe itself lasts; between two of them is a moment, as with a thousand probes a second.
+                drop(file);
+                std::thread::sleep(Duration::from_micros(500));
+            }
+        });
+        for _ in 0..10 {
+            let daemon = bench.run(&[]);
+            daemon.process.kill();
+            daemon.process.wait(PROMPT);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// A directory deleted again and again while a start goes on: the client begins again, and is not told of it.
+#[test]
+fn p7_a_directory_deleted_during_the_start_is_made_again() {
+    let bench = bench!();
+    let count = bench.beside("launches");
+    let call = bench
+        .call(bench.programs().slow)
+        .args(["ensure", "30000", "--before-lock", "300", "--count"])
+        .arg(&count);
+    let client = call.start();
+    until("the first launch", PROMPT, || fs::read(&count).is_ok_and(|count| !count.is_empty()).then_some(()));
+    fs::remove_dir_all(bench.state()).unwrap();
+    let outcome = client.finish(PATIENCE);
+    assert!(outcome.stdout.starts_with("started "), "{outcome:?}");
+    bench.only(&bench.daemon());
+}
