@@ -25,7 +25,10 @@ pub fn tool() -> Tool {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return not_understood(&error),
+    };
     let output = output::Output::new(&args.global);
     match commands::run(&tool(), args, output) {
         Ok(status) => status.into(),
@@ -34,4 +37,18 @@ pub fn main() -> ExitCode {
             failure.status.into()
         }
     }
+}
+
+/// Help and version are what was asked for; what was not understood is a document for those who asked for documents.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    if error.use_stderr() && wants_json {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        output::Output::document_failure(&failure::Failure::usage(message));
+        return ExitStatus::Usage.into();
+    }
+    let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done };
+    let _reader_is_gone = error.print();
+    status.into()
 }

@@ -57,12 +57,16 @@ impl Output {
     }
 
     pub(crate) fn failure(self, failure: &Failure) {
-        let text = if self.json {
-            json!({ "schema": 1, "error": failure.document() }).to_string()
-        } else {
-            format!("aileron: {failure}")
-        };
-        let _reader_is_gone = writeln!(anstream::stderr(), "{text}");
+        if self.json {
+            return Self::document_failure(failure);
+        }
+        let _reader_is_gone = writeln!(anstream::stderr(), "aileron: {failure}");
+    }
+
+    /// A failure as a document.
+    pub(crate) fn document_failure(failure: &Failure) {
+        let document = json!({ "schema": 1, "error": failure.document() });
+        let _reader_is_gone = writeln!(anstream::stderr(), "{document}");
     }
 
     /// Whether and how a daemon in the foreground writes its log to standard error.
