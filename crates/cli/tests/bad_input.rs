@@ -278,3 +278,15 @@ fn usage_errors_are_documents_with_json() {
     let document: Value = serde_json::from_slice(&output.stderr).unwrap();
     assert_eq!((&document["error"]["kind"], &document["error"]["exit_status"]), (&"usage".into(), &2.into()));
 }
+
+/// The parser of arguments has its own way of printing what it did not understand; a script that asked for documents parses
+/// those alone.
+#[test]
+fn arguments_that_are_not_understood_are_documents_with_json() {
+    for arguments in [vec!["url", "--no-such-option", "--json"], vec!["--json", "daemon", "frobnicate"]] {
+        let output = run(Place::new().aileron(arguments));
+        assert_eq!(output.status.code(), Some(2));
+        let document: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(document["error"]["kind"], "usage");
+    }
+}
