@@ -20,6 +20,7 @@ mod http;
 mod launch;
 mod look;
 mod patience;
+mod start;
 mod stop;
 mod sys;
 mod wait;

@@ -1,0 +1,230 @@
+//! The steps of a start: look, gate, look again, launch, verify.
+
+use aileron_discovery::{Deadline, GateError, Hold, StartGate, StateDir, StateFile};
+
+use crate::ensure::{Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, StartReason};
+use crate::find::Found;
+use crate::launch::{Launch, LaunchError, Outcome, Running};
+use crate::look::{Look, Quiet, look_for_use, prove};
+use crate::patience::Unproved;
+use crate::wait::Backoff;
+
+/// How often the state directory may be deleted under a start before that is called a failure: an `rm -rf` in a loop.
+const REMAKES: u32 = 100;
+
+/// How many daemons one call launches where nothing was deleted under them: another may have been quicker to the lock, or
+/// somebody's `kill` may have hit the first. More than that is a daemon that does not stay.
+const LAUNCHES: u32 = 3;
+
+/// What the steps of one start share.
+pub(crate) struct Start<'a> {
+    state_dir: &'a StateDir,
+    launch: &'a Launch,
+    options: &'a EnsureOptions,
+    deadline: Deadline,
+    tightened_from: Option<u32>,
+    remakes: u32,
+    launches: u32,
+}
+
+impl<'a> Start<'a> {
+    pub(crate) fn new(
+        state_dir: &'a StateDir,
+        launch: &'a Launch,
+        options: &'a EnsureOptions,
+        deadline: Deadline,
+    ) -> Self {
+        Self { state_dir, launch, options, deadline, tightened_from: None, remakes: 0, launches: 0 }
+    }
+
+    pub(crate) fn run(mut self) -> Result<Ensured, EnsureError> {
+        if let Look::Found(found) = look_for_use(self.state_dir, &self.deadline)?
+            && self.may_be_used_as_it_is()?
+        {
+            return Ok(Ensured::Found(found));
+        }
+        let mut backoff = Backoff::new();
+        loop {
+            if let Some(ensured) = self.attempt()? {
+                return Ok(ensured);
+            }
+            if self.deadline.passed() {
+                return Err(self.in_progress("starting over: what was started went away again", None));
+            }
+            backoff.pause(&self.deadline);
+        }
+    }
+
+    /// One way through the gate. `None`: something changed underneath; begin again.
+    fn attempt(&mut self) -> Result<Option<Ensured>, EnsureError> {
+        let may_start = self.may_start()?;
+        if may_start {
+            self.tightened_from = self.state_dir.create()?.or(self.tightened_from);
+        }
+        let gate = match self.pass_gate()? {
+            Passed::Gate(gate) => gate,
+            Passed::Found(found) => return Ok(Some(Ensured::Found(found))),
+            Passed::NoDirectory if may_start => return self.begin_again(),
+            Passed::NoDirectory => return Err(self.forbidden()),
+        };
+        if self.options.hold == HoldRule::Clear {
+            Hold::clear(&gate)?;
+        }
+        let stale = match self.wait_for_owner()? {
+            Owned::Found(found) => return Ok(Some(Ensured::Found(found))),
+            Owned::Nobody { stale } => stale,
+        };
+        // Asked again under the gate: a hold that was set while we waited counts.
+        if !self.may_start()? {
+            return Err(self.forbidden());
+        }
+        if !gate.still_stands() {
+            return self.begin_again();
+        }
+        self.launch(&gate, stale)
+    }
+
+    /// Launches, and keeps the gate until the daemon has proved itself like any other.
+    fn launch(&mut self, gate: &StartGate, stale: Option<String>) -> Result<Option<Ensured>, EnsureError> {
+        if self.deadline.passed() {
+            return Err(self.in_progress("launching the daemon", None));
+        }
+        self.launches += 1;
+        let outcome = match self.launch.start(self.state_dir, &self.deadline) {
+            // Whatever it died of, it may be that its directory was deleted under it, and then another may do better.
+            Err(LaunchError::Exited { .. } | LaunchError::Failed { .. }) if !gate.still_stands() => {
+                return self.begin_again();
+            }
+            other => other?,
+        };
+        match outcome {
+            Outcome::Pending { pid } => {
+                Err(self.in_progress("waiting for the launched daemon to be ready", Some(pid)))
+            }
+            Outcome::Lost => self.begin_again(),
+            // `daemon run` needs no gate, and was quicker.
+            Outcome::Held if self.launches < LAUNCHES => Ok(None),
+            Outcome::Held => Err(EnsureError::NoneStayed {
+                launches: self.launches,
+                why: "found the lock held, which nobody is seen to hold".to_owned(),
+            }),
+            Outcome::Ready { record, launched } => match prove(self.state_dir, &record, &self.deadline) {
+                Ok(proved) => {
+                    launched.reap();
+                    let reason = stale.map_or(StartReason::NotRunning, StartReason::Stale);
+                    let daemon = Found::new(*record, proved);
+                    Ok(Some(Ensured::Started { daemon, reason, tightened_from: self.tightened_from }))
+                }
+                // A deleted directory takes its daemon with it, and says nothing about the daemon.
+                Err(_) if !gate.still_stands() => {
+                    launched.reap();
+                    self.begin_again()
+                }
+                Err((_, why)) => self.none_stayed(launched, &why),
+            },
+        }
+    }
+
+    fn in_progress(&self, step: &'static str, pid: Option<u32>) -> EnsureError {
+        EnsureError::StartInProgress { step, pid, elapsed: self.deadline.elapsed() }
+    }
+
+    /// The daemon said that it is ready and did not prove it: most likely it was ended by somebody since.
+    fn none_stayed(&self, launched: Running, why: &str) -> Result<Option<Ensured>, EnsureError> {
+        if self.launches < LAUNCHES {
+            launched.reap();
+            return Ok(None);
+        }
+        Err(match launched.if_gone() {
+            Some(gone) => gone.into(),
+            None => EnsureError::NoneStayed {
+                launches: self.launches,
+                why: format!("said that it was ready and did not prove it: {why}"),
+            },
+        })
+    }
+
+    /// The directory or the lock was deleted underneath: no fault of anybody's here, but not for ever.
+    fn begin_again<T>(&mut self) -> Result<Option<T>, EnsureError> {
+        if self.remakes == REMAKES {
+            return Err(EnsureError::KeepsVanishing { path: self.state_dir.root().to_owned() });
+        }
+        self.remakes += 1;
+        self.launches = 0;
+        Ok(None)
+    }
+
+    /// Whether a daemon that is found is all that was asked for. To clear a hold takes the gate.
+    fn may_be_used_as_it_is(&self) -> Result<bool, EnsureError> {
+        Ok(self.options.hold == HoldRule::Obey || !Hold::is_set(self.state_dir)?)
+    }
+
+    /// Whether this call may launch a daemon; a hold is an error at once, for nothing would be waited for.
+    fn may_start(&self) -> Result<bool, EnsureError> {
+        if self.options.hold == HoldRule::Obey && Hold::is_set(self.state_dir)? {
+            return Err(EnsureError::OnHold { path: self.state_dir.path(StateFile::Hold) });
+        }
+        Ok(self.options.autostart == Autostart::Allowed)
+    }
+
+    fn forbidden(&self) -> EnsureError {
+        let variable = match &self.options.autostart {
+            Autostart::Forbidden { variable } => variable.clone(),
+            Autostart::Allowed => self.state_dir.tool().env_var("NO_AUTOSTART"),
+        };
+        EnsureError::AutostartOff { variable }
+    }
+
+    /// Waits for the gate, looking again meanwhile: whoever has it is about to have a daemon for us as well.
+    fn pass_gate(&self) -> Result<Passed, EnsureError> {
+        let mut backoff = Backoff::new();
+        let mut unproved = Unproved::new(self.deadline);
+        loop {
+            match StartGate::try_acquire(self.state_dir) {
+                Ok(Some(gate)) => return Ok(Passed::Gate(gate)),
+                Ok(None) => {}
+                Err(GateError::Refused(error)) => return Err(EnsureError::Gate(error)),
+                Err(_) => return Ok(Passed::NoDirectory),
+            }
+            match look_for_use(self.state_dir, &self.deadline)? {
+                Look::Found(found) if self.may_be_used_as_it_is()? => return Ok(Passed::Found(found)),
+                // Somebody at the recorded address who says nothing is as stuck for us as for whoever has the gate, and a
+                // hundred of us need not find out one after the other. All else may be the start that is in progress.
+                Look::Held(held) if held.quiet == Quiet::Silent => unproved.judge(self.state_dir, &held)?,
+                _ => unproved = Unproved::new(self.deadline),
+            }
+            if self.deadline.passed() {
+                return Err(self.in_progress("waiting for the start gate, which another client holds", None));
+            }
+            backoff.pause(&self.deadline);
+        }
+    }
+
+    /// Under the gate: a held lock has an owner that is starting, leaving, or stuck. Nobody else can launch meanwhile.
+    fn wait_for_owner(&self) -> Result<Owned, EnsureError> {
+        let mut backoff = Backoff::new();
+        let mut unproved = Unproved::new(self.deadline);
+        loop {
+            match look_for_use(self.state_dir, &self.deadline)? {
+                Look::Found(found) => return Ok(Owned::Found(found)),
+                Look::Nobody { stale } => return Ok(Owned::Nobody { stale }),
+                Look::Held(held) => unproved.judge(self.state_dir, &held)?,
+            }
+            backoff.pause(&self.deadline);
+        }
+    }
+}
+
+/// How the gate was passed.
+enum Passed {
+    Gate(StartGate),
+    /// Without it: a daemon came up meanwhile.
+    Found(Found),
+    NoDirectory,
+}
+
+/// Who holds the lock, under the gate.
+enum Owned {
+    Found(Found),
+    Nobody { stale: Option<String> },
+}
