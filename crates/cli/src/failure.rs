@@ -214,6 +214,9 @@ impl From<EnsureError> for Failure {
             EnsureError::StartInProgress { step, .. } => of("start_in_progress", ExitStatus::StartInProgress)
                 .step(step)
                 .hint("it was left alone: try again, with a longer --timeout perhaps"),
+            EnsureError::NoneStayed { .. } => of("none_stayed", ExitStatus::Failed)
+                .step("start the daemon")
+                .hint("`aileron daemon run` shows what happens"),
             EnsureError::KeepsVanishing { path } => {
                 of("state_dir", ExitStatus::Failed).at(path).step("create the state directory")
             }
@@ -247,6 +250,8 @@ impl From<StopError> for Failure {
                 .hint("see who has `daemon.lock` open (`fuser`); nothing here ends what it cannot prove"),
             StopError::StillRunning { .. } => of("still_running", ExitStatus::Failed)
                 .hint("`aileron daemon stop --force` kills it at the deadline"),
+            StopError::PortOpen { .. } => of("port_open", ExitStatus::Failed)
+                .hint("see who listens there (`ss -ltnp`): it may be a child of its"),
             StopError::Signal { .. } => {
                 of("signal", ExitStatus::Failed).hint("are you its user, outside of a sandbox?")
             }

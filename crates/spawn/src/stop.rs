@@ -147,7 +147,11 @@ pub enum StopError {
 /// When it cannot be said that the daemon has ended; see [`StopError`].
 pub fn stop(state_dir: &StateDir, options: StopOptions, deadline: Deadline) -> Result<Stopped, StopError> {
     let gate = match options.on_stop {
-        OnStop::LeaveStartsOn => pass_gate(state_dir, &deadline)?,
+        OnStop::LeaveStartsOn => match pass_gate(state_dir, &deadline) {
+            // Where nothing can be written (a read-only mount) nothing can be started either: the lock alone tells.
+            Err(StopError::Gate(AcquireError::Io { .. })) if !probe_lock(state_dir)?.is_held() => None,
+            passed => passed?,
+        },
         OnStop::Hold => Some(pass_gate_and_hold(state_dir, &deadline)?),
     };
     let probe = match &gate {
