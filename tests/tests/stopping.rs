@@ -125,7 +125,7 @@ fn p13_an_explicit_address_is_somebody_elses_daemon() {
 #[test]
 fn p13_orphans_are_named() {
     let bench = bench!();
-    let orphan = bench.service(&["--no-lock-events", "--poll", "30000"]);
+    let orphan = bench.start(&["--no-lock-events", "--lock-poll-interval", "30s"]);
     fs::remove_dir_all(bench.state()).unwrap();
     let owner = bench.start(&[]);
     let outcome = bench.aileron(&["--json", "stop"]).succeed();
@@ -196,4 +196,20 @@ fn p14_a_held_gate_is_a_named_step() {
     assert_ne!(outcome.end, End::Status(0));
     assert!(outcome.took < Duration::from_secs(10) && outcome.stderr.contains("gate"), "{outcome:?}");
     assert!(File::open(bench.file("hold")).is_err());
+}
+
+/// Arguments are anybody's to give: a stranger that holds the lock and is called with the daemon's words is still a stranger.
+#[test]
+fn p9_a_stranger_with_the_daemons_words_is_not_signalled() {
+    let bench = bench!();
+    bench.make_state();
+    let mut stranger = std::process::Command::new("flock");
+    stranger.arg("--no-fork").arg(bench.file("daemon.lock")).args(["sh", "-c", "read line", "daemon", "run"]);
+    let mut stranger = stranger.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let status = || bench.aileron(&["daemon", "status"]).run().end;
+    until("the stranger holds the lock", PROMPT, || matches!(status(), End::Status(4)).then_some(()));
+    bench.aileron(&["stop", "--force", "--timeout", "1s"]).fail(4);
+    assert!(stranger.try_wait().unwrap().is_none(), "it lives");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
 }

@@ -154,6 +154,10 @@ impl From<HoldError> for Failure {
     fn from(error: HoldError) -> Self {
         match error {
             HoldError::StateDir(error) => error.into(),
+            HoldError::Io { step, ref path, .. } => Self::of("hold", ExitStatus::Failed, &error)
+                .at(path)
+                .step(step)
+                .hint("move what stands there away, or check who owns it"),
             error => Self::of("hold", ExitStatus::Failed, &error).step("look at the hold"),
         }
     }
@@ -174,7 +178,7 @@ impl From<LaunchError> for Failure {
         let failure = Self::of("launch", ExitStatus::Failed, &error).step("launch the daemon");
         match error {
             LaunchError::Failed { failure: said, tail, log, .. } => Self {
-                path: Some(said.path.unwrap_or(log)),
+                path: Some(said.path.map_or(log, PathBuf::from)),
                 step: Some(said.step),
                 hint: said.hint.or_else(|| Some("`aileron daemon logs` may say more".to_owned())),
                 ..failure

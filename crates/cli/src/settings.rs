@@ -30,6 +30,7 @@ impl Settings {
             Some(timeout) => Some(timeout),
             None => variable(tool, "TIMEOUT", duration::parse)?,
         };
+        variable(tool, "API_URL", address)?;
         let state_dir = StateDir::resolve(tool, global.state_dir.as_deref())?;
         Ok(Self { tool: tool.clone(), state_dir, timeout })
     }
@@ -99,6 +100,15 @@ pub(crate) fn variable<T>(
     let Some(value) = tool.env(suffix) else { return Ok(None) };
     let text = value.to_string_lossy();
     parse(&text).map(Some).map_err(|why| Failure::usage(format!("{}: {why}", tool.env_var(suffix))))
+}
+
+/// An explicit address is not looked at; only that it can be one.
+fn address(text: &str) -> Result<(), String> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    match rest.filter(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) {
+        Some(_) => Ok(()),
+        None => Err(format!("`{text}` is not an address of the form http://HOST:PORT")),
+    }
 }
 
 /// A variable that is on or off.

@@ -290,3 +290,21 @@ fn arguments_that_are_not_understood_are_documents_with_json() {
         assert_eq!(document["error"]["kind"], "usage");
     }
 }
+
+/// A mistyped level was taken for a target's name, and switched all logging off for the daemon's whole life.
+#[test]
+fn a_log_level_that_is_none_is_named() {
+    let place = Place::new();
+    let mut command = place.aileron(["url"]);
+    command.env("AILERON_LOG", "warning");
+    let output = run(command);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("AILERON_LOG=warning"), "{output:?}");
+}
+
+/// Longer ago than the calendar reaches is as good as for ever.
+#[test]
+fn the_longest_time_ago_is_no_panic() {
+    let output = run(Place::new().aileron(["daemon", "logs", "--since", "200000000h"]));
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+}

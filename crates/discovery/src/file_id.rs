@@ -70,6 +70,15 @@ pub fn file_identity(path: &Path) -> Result<FileId, IdentityError> {
     })
 }
 
+/// The identity of an open file (`fstat(2)`).
+///
+/// # Errors
+///
+/// What the system said; hardly ever anything.
+pub fn held_identity(file: &std::fs::File) -> io::Result<FileId> {
+    Ok(sys::held_facts(file)?.id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

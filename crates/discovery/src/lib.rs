@@ -40,7 +40,7 @@ mod tool;
 
 pub use deadline::Deadline;
 pub use exit_record::ExitRecord;
-pub use file_id::{FileId, IdentityError, file_identity};
+pub use file_id::{FileId, IdentityError, file_identity, held_identity};
 pub use gate::{GateError, StartGate};
 pub use hold::{Hold, HoldError};
 pub use lock::{AcquireError, LockProbe, OwnerLock, ProbeError, probe_lock};

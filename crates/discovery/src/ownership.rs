@@ -158,7 +158,9 @@ impl Ownership {
         if self.0.released.load(Ordering::Acquire) {
             return Verdict::Suspect;
         }
-        self.judge(self.look(), self.0.born.elapsed(), doubt)
+        // The time *before* the look: a thread that is stopped between the two must not make an old look a late one.
+        let now = self.0.born.elapsed();
+        self.judge(self.look(), now, doubt)
     }
 
     /// What a look at `now` (time since the lock was acquired) means. Any thread may ask at any time: the only memory is

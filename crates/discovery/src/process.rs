@@ -208,7 +208,9 @@ pub fn prove_holder(tool: &Tool, pid: u32) -> Result<Holder, Refusal> {
     if sys::owner_uid(pid).map_err(unknown)? != sys::owner_uid(own).map_err(unknown)? {
         return Err(Refusal::NotOurs(pid));
     }
-    if !sys::arguments(pid).is_ok_and(|args| args.len() > 1 && tool.is_daemon_command(&args[1..])) {
+    let commanded =
+        sys::arguments(pid).is_ok_and(|args| args.len() > 1 && tool.is_daemon_command(&args[1..]));
+    if !commanded || !runs_program_of(tool, pid) {
         return Err(Refusal::NotOurs(pid));
     }
     let namespace = |pid| sys::namespaces(pid).map(|found| found.pid).map_err(unknown);
@@ -228,6 +230,17 @@ pub fn prove_holder(tool: &Tool, pid: u32) -> Result<Holder, Refusal> {
     Ok(Holder { process: ProcessId { pid, start_time }, lock })
 }
 
+/// Whether the process runs the program that this process runs, by its file's name, or one named like the tool: arguments
+/// alone are anybody's to give.
+fn runs_program_of(tool: &Tool, pid: u32) -> bool {
+    let name = |pid| {
+        let program = sys::program(pid).ok()?;
+        let name = program.file_name()?.to_string_lossy().into_owned();
+        Some(name.strip_suffix(" (deleted)").map_or(name.clone(), str::to_owned))
+    };
+    name(pid).is_some_and(|program| program == tool.name() || Some(program) == name(std::process::id()))
+}
+
 /// Whether a record was written where its pid and address cannot be judged from here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Elsewhere {
@@ -243,11 +256,13 @@ impl Elsewhere {
     /// Where the record was written, if not here. A record that does not say is taken to be from here.
     pub fn of(record: &Advertisement) -> Option<Self> {
         let process = record.process.as_ref()?;
-        if !record.host.is_empty() && record.host != sys::host_name() {
-            return Some(Self::Host(record.host.clone()));
-        }
-        if process.boot_id.is_some() && sys::boot_id().is_some() && process.boot_id != sys::boot_id() {
-            return Some(Self::Boot);
+        let other_host = !record.host.is_empty() && record.host != sys::host_name();
+        match (&process.boot_id, sys::boot_id()) {
+            // One boot is one machine, whatever it is called by now.
+            (Some(recorded), Some(own)) if *recorded == own => {}
+            (Some(_), Some(_)) if !other_host => return Some(Self::Boot),
+            _ if other_host => return Some(Self::Host(record.host.clone())),
+            _ => {}
         }
         let own = sys::namespaces(std::process::id()).ok()?;
         let differs = |recorded: Option<u64>, here| recorded.is_some_and(|recorded| recorded != here);

@@ -20,6 +20,9 @@ use crate::{Advertisement, Deadline, ExitRecord, OwnerLock, StateFile};
 /// How long somebody else may hold the directory's lock before the record is left alone.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// The same for what can be tried again: the owner's keeper has a lock to watch meanwhile.
+const BRIEF: Duration = Duration::from_millis(10);
+
 /// Why nothing was written or removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -78,7 +81,7 @@ pub enum Damage {
 }
 
 impl OwnerLock {
-    /// Publishes the record and, after it, the pid file; also what restores them.
+    /// Publishes the record and, after it, the pid file.
     ///
     /// Each goes to a temporary file that is renamed over the name. No `fsync(2)`: the record dies with the boot anyway,
     /// and two of them cost up to 22 ms. An empty directory in the way is removed, a full one moved aside.
@@ -87,8 +90,21 @@ impl OwnerLock {
     ///
     /// [`PublishError::NotOwner`] when this is not the owner; else what was in the way.
     pub fn publish(&self, record: &Advertisement) -> Result<(), PublishError> {
+        self.publish_within(PATIENCE, record)
+    }
+
+    /// Publishes again what was damaged; gives up at once while somebody else has the directory locked.
+    ///
+    /// # Errors
+    ///
+    /// As for [`publish`](Self::publish).
+    pub fn restore(&self, record: &Advertisement) -> Result<(), PublishError> {
+        self.publish_within(BRIEF, record)
+    }
+
+    fn publish_within(&self, patience: Duration, record: &Advertisement) -> Result<(), PublishError> {
         let bytes = record.to_bytes();
-        self.in_critical_section(|_| {
+        self.in_critical_section(patience, |_| {
             self.replace(StateFile::Record, &bytes)?;
             self.replace(StateFile::Pid, &pid_line(record))?;
             // A network file system may keep what it likes; what clients would read is what counts.
@@ -119,7 +135,7 @@ impl OwnerLock {
     ///
     /// When this is not the owner, or the critical section cannot be had: both are then left alone.
     pub fn withdraw(&self) -> Result<(), PublishError> {
-        self.in_critical_section(|locked| {
+        self.in_critical_section(PATIENCE, |locked| {
             if !locked {
                 return Err(PublishError::NoDirectoryLock { path: self.state_dir.root().to_owned() });
             }
@@ -135,7 +151,7 @@ impl OwnerLock {
     ///
     /// As for [`publish`](Self::publish).
     pub fn record_exit(&self, exit: &ExitRecord) -> Result<(), PublishError> {
-        self.in_critical_section(|_| self.replace(StateFile::Exit, &exit.to_bytes()))
+        self.in_critical_section(PATIENCE, |_| self.replace(StateFile::Exit, &exit.to_bytes()))
     }
 
     /// Renames the log to its one predecessor, if this is still the owner, and opens a fresh one.
@@ -144,7 +160,7 @@ impl OwnerLock {
     ///
     /// As for [`publish`](Self::publish).
     pub fn rotate_log(&self) -> Result<std::fs::File, PublishError> {
-        self.in_critical_section(|_| {
+        self.in_critical_section(BRIEF, |_| {
             let name = |file| self.state_dir.tool().file_name(file);
             let io = |source| self.io(StateFile::Log, source);
             self.dir.rename(&name(StateFile::Log), &name(StateFile::OldLog)).map_err(io)?;
@@ -159,7 +175,7 @@ impl OwnerLock {
     /// When this is not the owner, or nothing can be opened at the path.
     pub fn open_log(&self) -> Result<std::fs::File, PublishError> {
         let name = self.state_dir.tool().file_name(StateFile::Log);
-        self.in_critical_section(|_| {
+        self.in_critical_section(PATIENCE, |_| {
             if self.dir.odd_kind(&name).is_none()
                 && let Ok(file) = self.dir.open_file(&name, How::Append)
             {
@@ -173,10 +189,11 @@ impl OwnerLock {
     /// Runs `body` with the directory locked (`true`) or, where directories have no locks, without (`false`).
     fn in_critical_section<T>(
         &self,
+        patience: Duration,
         body: impl FnOnce(bool) -> Result<T, PublishError>,
     ) -> Result<T, PublishError> {
         let root = || self.state_dir.root().to_owned();
-        let deadline = Deadline::after(PATIENCE);
+        let deadline = Deadline::after(patience);
         let locked = loop {
             match self.dir.try_lock().map_err(|source| PublishError::Io { path: root(), source })? {
                 Some(true) => break true,

@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use aileron_discovery::protocol::control::{DaemonView, Problem, ProblemCode, StopRequest};
 use aileron_discovery::protocol::handshake::{Challenge, Proof};
@@ -29,6 +30,13 @@ use crate::shared::{Message, Shared};
 
 /// No control request has a longer body, in bytes.
 const MAX_BODY: usize = 16 * 1024;
+
+/// How long the body of a control request may take to come. The handshake needs no token, and whoever keeps a body back
+/// keeps a connection's place.
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// As good as none.
+const NO_LIMIT: Duration = Duration::from_hours(24 * 365);
 
 /// The routers of one daemon.
 #[derive(Clone, Debug)]
@@ -69,15 +77,17 @@ impl Api {
         let in_flight = is_use.then(|| self.shared.activity.begin());
         let mut router = if area == Area::App { self.app } else { self.control };
         let request = Request::from_parts(head, Body::new(body));
-        let response = match catch_panic(router.call(request)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
-            Err(_) => Refused(problem(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                ProblemCode::Internal,
-                "a handler panicked",
-            ))
-            .into_response(),
+        // The embedder's handlers take the time they need; a control route's takes what its body takes to come.
+        let limit = if area == Area::App { NO_LIMIT } else { CONTROL_TIMEOUT };
+        let response = match tokio::time::timeout(limit, catch_panic(router.call(request))).await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(never))) => match never {},
+            Ok(Err(_)) => {
+                refused(StatusCode::INTERNAL_SERVER_ERROR, ProblemCode::Internal, "a handler panicked")
+            }
+            Err(_) => {
+                refused(StatusCode::REQUEST_TIMEOUT, ProblemCode::BadRequest, "the body did not come in time")
+            }
         };
         Ok(Tracked::with(response, in_flight))
     }
@@ -166,6 +176,10 @@ fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     serde_json::from_slice(body).map_err(|error| {
         Refused(problem(StatusCode::BAD_REQUEST, ProblemCode::BadRequest, &error.to_string()))
     })
+}
+
+fn refused(status: StatusCode, code: ProblemCode, title: &str) -> Response<Body> {
+    Refused(problem(status, code, title)).into_response()
 }
 
 /// A refusal as it goes over the wire: a problem document (RFC 9457).

@@ -107,7 +107,12 @@ impl Acceptor {
                         tracing::debug!(%error, "cannot accept a connection");
                     }
                 },
-                changed = self.phase.changed() => if changed.is_err() { return },
+                changed = self.phase.changed() => {
+                    refuted = false;
+                    if changed.is_err() {
+                        return;
+                    }
+                }
             }
         }
     }

@@ -36,9 +36,8 @@ pub(crate) struct Keeper {
     /// When the second look at a lock that is nowhere is due.
     second_look: Option<Instant>,
     next_poll: Instant,
-    /// A watch may be on something that is no longer in the path.
-    rearm: bool,
     doubted: bool,
+    log_is_full: bool,
     runtime_gone: bool,
     _signals: Signals,
 }
@@ -72,8 +71,8 @@ impl Keeper {
             idle_timeout: config.idle_timeout,
             second_look: None,
             next_poll: now,
-            rearm: false,
             doubted: false,
+            log_is_full: false,
             runtime_gone: false,
             _signals: signals,
             lock,
@@ -93,17 +92,20 @@ impl Keeper {
             let polled = now >= self.next_poll;
             if woken.events.any || polled || self.second_look.is_some_and(|due| now >= due) {
                 self.look(now);
-                self.mender.noticed(woken.events.any, now);
+                self.mender.noticed(woken.events.directory, now);
             }
             if polled {
                 self.next_poll = now + self.watch.interval();
             }
-            self.rearm |= woken.events.rearm || self.watch.should_rearm(now);
+            self.watch.stale |= woken.events.rearm || self.watch.should_rearm(now);
             // Not while the path is in doubt: there is nothing to put a watch on, and the lock itself is still watched.
-            if self.rearm && self.policy.ending().is_none() && self.second_look.is_none() {
-                self.rearm = false;
+            if self.watch.stale && self.policy.ending().is_none() && self.second_look.is_none() {
                 self.arm(now);
                 // What happened before the new watches were in place is seen now or never.
+                self.look(now);
+            }
+            if !woken.signals.is_empty() {
+                // A displaced daemon that is told to end before it has noticed is displaced all the same.
                 self.look(now);
             }
             for reason in woken.signals {
@@ -111,6 +113,9 @@ impl Keeper {
             }
             for message in self.inbox.take() {
                 self.receive(message, now);
+            }
+            if std::mem::take(&mut self.log_is_full) {
+                self.rotate_log();
             }
             self.mend(now);
             self.check_idle(now);
@@ -127,7 +132,10 @@ impl Keeper {
 
     fn receive(&mut self, message: Message, now: Instant) {
         match message {
-            Message::StopRequested => self.cause(ShutdownReason::StopRequest, now),
+            Message::StopRequested => {
+                self.look(now);
+                self.cause(ShutdownReason::StopRequest, now);
+            }
             Message::LookNow => self.look(now),
             Message::Publish(record, answer) => {
                 let published = self.publish_first(*record, now);
@@ -153,7 +161,7 @@ impl Keeper {
                 tracing::error!(event = "vital_task_ended", task, "a vital task ended");
                 self.cause(ShutdownReason::VitalTask, now);
             }
-            Message::LogIsFull => self.rotate_log(),
+            Message::LogIsFull => self.log_is_full = true,
             Message::RuntimeGone => {
                 self.runtime_gone = true;
                 self.decide(Event::Drained, now);
@@ -180,7 +188,7 @@ impl Keeper {
                 if self.second_look.take().is_some() {
                     tracing::info!(event = "owner_again", %held, "the lock is back at the path");
                     self.shared.events.tell("owner_again", &json!({}));
-                    self.rearm = true;
+                    self.watch.stale = true;
                 }
             }
             Verdict::Suspect => {

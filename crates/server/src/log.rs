@@ -3,6 +3,8 @@
 //! Only an owner creates or rotates the file (P4); to the descriptor it has, a displaced daemon may append. The keeper
 //! rotates, since it holds the lock; the writer only notices that it is time.
 
+mod terminal;
+
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,11 +12,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{OwnerLock, PublishError, StateFile, Tool};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
+use self::terminal::TerminalWriter;
 use crate::shared::{Inbox, Message};
 use crate::sys;
 
@@ -65,6 +68,7 @@ struct Open {
     written: AtomicU64,
     max_size: u64,
     detached: bool,
+    terminal: Option<TerminalWriter>,
     inbox: OnceLock<Arc<Inbox>>,
 }
 
@@ -87,6 +91,7 @@ pub fn init(lock: &OwnerLock, max_size: u64, terminal: Terminal) -> Result<LogFi
         }
     };
     let detached = terminal == Terminal::Detached;
+    let on_terminal = if detached { None } else { TerminalWriter::start().ok() };
     if let (Some(file), true) = (&file, detached) {
         sys::redirect_output(file).map_err(LogError::Redirect)?;
     }
@@ -96,13 +101,18 @@ pub fn init(lock: &OwnerLock, max_size: u64, terminal: Terminal) -> Result<LogFi
         written,
         max_size,
         detached,
+        terminal: on_terminal.clone(),
         inbox: OnceLock::new(),
     }));
     let writer = log.clone();
     let json = fmt::layer().json().with_writer(move || writer.clone()).with_filter(levels.clone());
-    let text = (!detached).then(|| {
+    let text = on_terminal.map(|writer| {
         let colour = terminal == Terminal::Colour;
-        fmt::layer().with_writer(io::stderr).with_ansi(colour).with_target(false).with_filter(levels)
+        fmt::layer()
+            .with_writer(move || writer.clone())
+            .with_ansi(colour)
+            .with_target(false)
+            .with_filter(levels)
     });
     if tracing_subscriber::registry().with(json).with(text).try_init().is_err() {
         tracing::debug!("the embedder's own subscriber stays in place");
@@ -124,17 +134,38 @@ pub fn check_level(tool: &Tool) -> Result<(), LogError> {
     levels(tool).map(drop)
 }
 
+/// A level for everything, and `target=level` for some. `Targets` would take a mistyped level for a target's name, and
+/// switch everything else off.
+fn parse_levels(text: &str) -> Option<Targets> {
+    let mut levels = Targets::new().with_default(tracing::Level::INFO);
+    for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        levels = match item.split_once('=') {
+            Some((target, level)) => levels.with_target(target, level.parse::<LevelFilter>().ok()?),
+            None => levels.with_default(item.parse::<LevelFilter>().ok()?),
+        };
+    }
+    Some(levels)
+}
+
 fn levels(tool: &Tool) -> Result<Targets, LogError> {
     for suffix in ["LOG", "LOG_LEVEL"] {
         if let Some(value) = tool.env(suffix) {
             let value = value.to_string_lossy().into_owned();
-            return value.parse().map_err(|_| LogError::Level { variable: tool.env_var(suffix), value });
+            return parse_levels(&value)
+                .ok_or_else(|| LogError::Level { variable: tool.env_var(suffix), value });
         }
     }
     Ok(Targets::new().with_default(tracing::Level::INFO))
 }
 
 impl LogFile {
+    /// Lets the terminal have the last lines.
+    pub(crate) fn finish(&self) {
+        if let Some(terminal) = &self.0.terminal {
+            terminal.finish();
+        }
+    }
+
     pub(crate) fn report_to(&self, inbox: Arc<Inbox>) {
         if self.0.inbox.set(inbox).is_err() {
             tracing::debug!("the log already reports to a keeper");

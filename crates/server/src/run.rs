@@ -162,12 +162,21 @@ where
     let keeper = Keeper::start(lock, Arc::clone(&shared), config, log).map_err(system("start the keeper"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let served = runtime.map_err(system("start the runtime")).and_then(|runtime| {
-        let served = runtime.block_on(live(&shared, config, app, ready));
+        let lived = std::panic::AssertUnwindSafe(|| runtime.block_on(live(&shared, config, app, ready)));
+        let served =
+            std::panic::catch_unwind(lived).unwrap_or_else(|panic| Err(RunError::App(what(&*panic).into())));
         // What is still open is dropped here, on the thread that owns it; the watchdog is for what cannot be.
         drop(runtime);
         served
     });
     conclude(&shared, keeper, served)
+}
+
+/// What a panic in the embedder's initialisation said.
+fn what(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("it panicked: {}", text.unwrap_or_default())
 }
 
 /// Lets the keeper finish, which frees the lock, and puts the two accounts together.

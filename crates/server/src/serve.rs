@@ -91,7 +91,9 @@ where
     let lock = OwnerLock::acquire(state_dir)?;
     let log = log::init(&lock, config.log_max_size, terminal)?;
     let ready = |record: &_| report(LaunchMessage::Ready { record: Box::new(Clone::clone(record)) });
-    Ok(run(lock, config, Some(log), app, ready)?)
+    let ended = run(lock, config, Some(log.clone()), app, ready);
+    log.finish();
+    Ok(ended?)
 }
 
 fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
@@ -111,7 +113,7 @@ fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
     Failure {
         step: step.to_owned(),
         message: in_one_line(error),
-        path: Some(path),
+        path: Some(path.to_string_lossy().into_owned()),
         hint: hint.map(str::to_owned),
     }
 }

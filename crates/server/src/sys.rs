@@ -39,6 +39,8 @@ pub(crate) struct Woken {
 pub(crate) struct FileNews {
     /// Something happened.
     pub(crate) any: bool,
+    /// A name came or went in the directory.
+    pub(crate) directory: bool,
     /// Something that invalidates a watch: arm anew.
     pub(crate) rearm: bool,
 }

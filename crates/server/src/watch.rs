@@ -29,6 +29,8 @@ pub(crate) struct Watch {
     fixed_interval: Option<Duration>,
     pub(crate) watcher: Option<Watcher>,
     missing: Vec<String>,
+    /// A watch may be on something that is no longer in the path.
+    pub(crate) stale: bool,
     /// Armed at least once.
     said: bool,
     tried: Option<Instant>,
@@ -45,6 +47,7 @@ impl Watch {
             fixed_interval: config.lock_poll_interval,
             watcher: None,
             missing: Vec::new(),
+            stale: false,
             said: false,
             tried: None,
         }
@@ -53,6 +56,7 @@ impl Watch {
     /// Arms anew, for the path as it is now. Returns whether what is missing has changed.
     pub(crate) fn arm(&mut self, now: Instant) -> bool {
         self.tried = Some(now);
+        self.stale = false;
         let present = self.watcher.take();
         let (watcher, missing) = match (&self.lock, self.wanted) {
             (_, FileEvents::Off) => (None, vec!["file events are switched off".to_owned()]),

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom};
 use std::time::Duration;
 
-use aileron_discovery::{StateDir, StateFile, file_identity, probe_lock};
+use aileron_discovery::{StateDir, StateFile, file_identity, held_identity, probe_lock};
 use serde_json::Value;
 
 use crate::args::Logs;
@@ -28,9 +28,10 @@ const LONGEST_LINE: usize = 64 * 1024;
 
 pub(crate) fn logs(settings: &Settings, args: &Logs, output: Output) -> Result<ExitStatus, Failure> {
     let dir = &settings.state_dir;
-    let since = args
-        .since
-        .map(|age| jiff::Timestamp::now() - jiff::SignedDuration::try_from(age).unwrap_or_default());
+    let since = args.since.map(|age| {
+        let age = jiff::SignedDuration::try_from(age).unwrap_or(jiff::SignedDuration::MAX);
+        jiff::Timestamp::now().checked_sub(age).unwrap_or(jiff::Timestamp::MIN)
+    });
     let view = View { json: output.json, since };
     let mut current = open(dir, StateFile::Log)?;
     if current.is_none() && !args.follow {
@@ -132,7 +133,9 @@ fn shown(line: &[u8]) -> String {
 /// Goes on for as long as somebody reads, over rotation (another file at the path), restart and displacement.
 fn follow(dir: &StateDir, mut current: Option<File>, view: &View) -> Result<(), Failure> {
     let path = dir.path(StateFile::Log);
-    let mut identity = file_identity(&path).ok();
+    // That of the file that is open, not of what stands at its path by now.
+    let identity_of = |file: &Option<File>| file.as_ref().and_then(|file| held_identity(file).ok());
+    let mut identity = identity_of(&current);
     let mut rest = String::new();
     loop {
         if let Some(file) = &mut current
@@ -148,7 +151,7 @@ fn follow(dir: &StateDir, mut current: Option<File>, view: &View) -> Result<(), 
             }
             if let Ok(Some(file)) = open(dir, StateFile::Log) {
                 current = Some(file);
-                identity = there;
+                identity = identity_of(&current);
                 rest.clear();
                 continue;
             }

@@ -31,8 +31,8 @@ pub struct Failure {
     pub step: String,
     /// What happened, cause included.
     pub message: String,
-    /// On which path, where there is one.
-    pub path: Option<std::path::PathBuf>,
+    /// On which path, where there is one; what is not UTF-8 in it is replaced.
+    pub path: Option<String>,
     /// What to do next.
     pub hint: Option<String>,
 }

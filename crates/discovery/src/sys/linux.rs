@@ -84,6 +84,11 @@ pub(crate) fn arguments(pid: u32) -> io::Result<Vec<String>> {
     Ok(line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
 }
 
+/// The program's file, with ` (deleted)` where it was replaced since.
+pub(crate) fn program(pid: u32) -> io::Result<std::path::PathBuf> {
+    fs::read_link(format!("/proc/{pid}/exe"))
+}
+
 pub(crate) fn all_pids() -> io::Result<Vec<u32>> {
     Ok(fs::read_dir("/proc")?
         .flatten()

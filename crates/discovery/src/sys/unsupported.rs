@@ -36,6 +36,10 @@ pub(crate) fn arguments(_pid: u32) -> io::Result<Vec<String>> {
     unsupported()
 }
 
+pub(crate) fn program(_pid: u32) -> io::Result<std::path::PathBuf> {
+    unsupported()
+}
+
 pub(crate) fn all_pids() -> io::Result<Vec<u32>> {
     unsupported()
 }

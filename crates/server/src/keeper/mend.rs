@@ -118,7 +118,7 @@ impl Keeper {
     fn restore(&mut self) {
         let Some(record) = &self.mender.published else { return };
         let path = self.lock.state_dir().path(StateFile::Record);
-        match self.lock.publish(record) {
+        match self.lock.restore(record) {
             Ok(()) => {
                 tracing::warn!(event = "restored", path = %path.display(), "restored the record");
                 self.set_fault(None);

@@ -101,13 +101,13 @@ impl Watcher {
         }
         if rung.get(1).is_some_and(|flags| flags.intersects(PollFlags::PRI | PollFlags::ERR)) {
             // A mount may have put other directories where the ancestors were.
-            news = FileNews { any: true, rearm: true };
+            news = FileNews { any: true, rearm: true, ..news };
         }
         news
     }
 
     fn drain_inotify(&self) -> FileNews {
-        let mut news = FileNews { any: true, rearm: false };
+        let mut news = FileNews { any: true, directory: false, rearm: false };
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
         // Bounded: somebody who makes events faster than they are read must not keep the keeper here.
@@ -115,6 +115,9 @@ impl Watcher {
             match reader.next() {
                 Ok(event) => {
                     let voids = ReadFlags::IGNORED | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT;
+                    let names =
+                        ReadFlags::CREATE | ReadFlags::DELETE | ReadFlags::MOVED_FROM | ReadFlags::MOVED_TO;
+                    news.directory |= event.events().intersects(names);
                     // A watch on a record goes with its file, which says nothing about the others.
                     let ours = self.placed.contains(&event.wd());
                     news.rearm |= event.events().contains(ReadFlags::QUEUE_OVERFLOW)

@@ -80,7 +80,8 @@ fn reason_of(signal: u8) -> Option<ShutdownReason> {
     }
 }
 
-/// The installed signal handlers; what was there before is back once this is dropped.
+/// What the signals do; once this is dropped they do nothing. (`signal-hook` leaves its handler in place, so the default
+/// disposition does not come back: a process ends soon after its daemon.)
 #[derive(Debug)]
 pub(crate) struct Signals(Vec<signal_hook::SigId>);
 

@@ -242,6 +242,7 @@ fn a_daemon_elsewhere_is_said_to_be_there_without_a_long_wait() {
     let _lock = OwnerLock::acquire(&home.dir).unwrap();
     let mut record = record_at(refusing());
     record.host = "elsewhere.example".to_owned();
+    record.process.as_mut().unwrap().boot_id = Some("its own".to_owned());
     home.write_record(&record);
     let began = Instant::now();
     let error = home.ensure(&home.daemon("serve")).unwrap_err();

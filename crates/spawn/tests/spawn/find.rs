@@ -145,6 +145,7 @@ fn a_record_from_elsewhere_is_stale_when_the_lock_is_free_and_found_when_it_can_
     let home = Home::new();
     let mut record = record_at(refusing());
     record.host = "elsewhere.example".to_owned();
+    record.process.as_mut().unwrap().boot_id = Some("its own".to_owned());
     home.write_record(&record);
     assert!(matches!(find(&home.dir, soon()).unwrap(), Finding::NotRunning { stale: Some(_) }));
 
