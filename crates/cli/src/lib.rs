@@ -1,6 +1,6 @@
 //! The command line: arguments, text, exit statuses. The only crate that knows both `server` and `spawn`.
 //!
-//! [`args`] is what was typed, `settings` what it means once variables and defaults are resolved; each module of
+//! `args` is what was typed, `settings` what it means once variables and defaults are resolved; each module of
 //! `commands` does one command with it. An error becomes text, JSON and an exit status in `failure` alone.
 
 mod args;
