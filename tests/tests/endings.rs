@@ -257,3 +257,46 @@ fn idle_end_meets_an_arriving_client() {
     }
     assert!(starts > 3, "the edge was met: {starts} daemons");
 }
+
+/// A paused terminal, or a collector that is stuck at the other end of a pipe: the daemon in the foreground logs to somebody who
+/// does not read. The keeper was held up in that write, and neither heard `SIGTERM` nor noticed its displacement.
+#[test]
+fn p14_a_terminal_that_nobody_reads_holds_nothing_up() {
+    for displaced in [false, true] {
+        let bench = bench!();
+        let (reader, writer) = std::io::pipe().unwrap();
+        fill(&writer);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_helper-daemon"));
+        command.args(["daemon", "run", "--state-dir"]).arg(bench.state()).stderr(writer);
+        let mut daemon = command.spawn().unwrap();
+        let ready = || bench.file("daemon.pid").exists().then_some(());
+        until("it has published", PROMPT, ready);
+        if displaced {
+            fs::remove_dir_all(bench.state()).unwrap();
+        } else {
+            let pid = rustix::process::Pid::from_child(&daemon);
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        }
+        let began = Instant::now();
+        let ended = loop {
+            match daemon.try_wait().unwrap() {
+                Some(status) => break status.code(),
+                None if began.elapsed() > PROMPT => break None,
+                None => std::thread::yield_now(),
+            }
+        };
+        if ended.is_none() {
+            daemon.kill().unwrap();
+            daemon.wait().unwrap();
+        }
+        drop(reader);
+        assert_eq!(ended, Some(0), "displaced: {displaced}");
+    }
+}
+
+/// Writes until the pipe takes no more.
+fn fill(mut pipe: &std::io::PipeWriter) {
+    rustix::io::ioctl_fionbio(pipe, true).unwrap();
+    while std::io::Write::write(&mut pipe, &[b'x'; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(pipe, false).unwrap();
+}
