@@ -19,6 +19,8 @@ pub struct Programs {
     pub aileron: &'static Path,
     /// An embedder with routes of its own.
     pub service: &'static Path,
+    /// An embedder that writes with a fencing token.
+    pub fenced: &'static Path,
     /// An embedder that is slow to start, or fails.
     pub slow: &'static Path,
     /// Holds a lock and is no daemon.

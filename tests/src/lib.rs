@@ -19,6 +19,7 @@ mod files;
 pub mod http;
 mod log;
 mod process;
+mod receiver;
 mod stranger;
 
 pub use bench::{Bench, Programs};
@@ -28,6 +29,7 @@ pub use facts::{PROMPT, until};
 pub use files::{Snapshot, Tree, lock_file, put_fifo, set_mode};
 pub use log::Log;
 pub use process::{End, Process, processes_mentioning};
+pub use receiver::{Receiver, Stale};
 pub use rustix::process::Signal;
 pub use stranger::Stranger;
 
@@ -37,6 +39,7 @@ macro_rules! bench {
     () => {
         $crate::Bench::new($crate::Programs {
             aileron: env!("CARGO_BIN_EXE_helper-daemon").as_ref(),
+            fenced: env!("CARGO_BIN_EXE_helper-fenced").as_ref(),
             service: env!("CARGO_BIN_EXE_helper-service").as_ref(),
             slow: env!("CARGO_BIN_EXE_helper-slow").as_ref(),
             stranger: env!("CARGO_BIN_EXE_helper-stranger").as_ref(),

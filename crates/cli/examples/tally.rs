@@ -15,15 +15,15 @@ use std::time::Duration;
 
 use aileron_discovery::protocol::control::{Problem, ProblemCode};
 use aileron_discovery::protocol::launch::{LaunchPipe, in_one_line};
-use aileron_discovery::{Deadline, Ownership, StateDir, Tool, Verdict};
-use aileron_server::{Config, Context, Terminal, serve};
+use aileron_discovery::{Deadline, StateDir, Tool};
+use aileron_server::{Config, Context, Fenced, Terminal, serve};
 use aileron_spawn::{Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, ensure_running};
 use aileron_spawn::{Force, OnStop, StopOptions, StopOutcome};
+use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header::CONTENT_TYPE};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -55,34 +55,29 @@ fn run(words: &[&str]) -> Result<String, Failure> {
 
 fn be_the_daemon(state_dir: &StateDir, launch_fd: i32) -> Result<String, Failure> {
     let mut pipe = LaunchPipe::adopt(launch_fd)?;
-    let app = async |context: Context| Ok(Some(routes(&context)));
+    let app = async |context: Context| Ok(Some(routes(context)));
     let ended = serve(state_dir, &Config::new(), Terminal::Detached, app, |message| pipe.send(&message))?;
     if ended.reason.exit_status() == 0 { Ok(String::new()) } else { Err(ended.reason.name().into()) }
 }
 
 #[derive(Clone)]
 struct Counter {
-    ownership: Ownership,
+    context: Context,
     sum: Arc<AtomicU64>,
 }
 
-fn routes(context: &Context) -> Router {
-    let counter = Counter { ownership: context.ownership().clone(), sum: Arc::default() };
+fn routes(context: Context) -> Router {
+    let counter = Counter { context, sum: Arc::default() };
     Router::new().route("/add", post(add)).route("/count", get(count)).with_state(counter)
 }
 
-async fn add(State(counter): State<Counter>, body: String) -> Response {
+async fn add(State(counter): State<Counter>, body: String) -> Result<Response, Fenced> {
     let Ok(number) = body.parse::<u64>() else {
-        return (StatusCode::BAD_REQUEST, format!("`{body}` is no number to add")).into_response();
+        return Ok((StatusCode::BAD_REQUEST, format!("`{body}` is no number to add")).into_response());
     };
     // The fence looked when the head of this request had arrived; its body may have taken a while.
-    if counter.ownership.verify() != Verdict::Owner {
-        let title = "no longer the tally of its directory".to_owned();
-        let problem = Json(Problem { status: 503, code: ProblemCode::IdentityLost, title });
-        let kind = [(CONTENT_TYPE, "application/problem+json")];
-        return (StatusCode::SERVICE_UNAVAILABLE, kind, problem).into_response();
-    }
-    counter.sum.fetch_add(number, Ordering::AcqRel).wrapping_add(number).to_string().into_response()
+    counter.context.fence()?;
+    Ok(counter.sum.fetch_add(number, Ordering::AcqRel).wrapping_add(number).to_string().into_response())
 }
 
 async fn count(State(counter): State<Counter>) -> String {
@@ -114,7 +109,7 @@ fn cannot_have_acted(answer: &io::Result<(u16, String)>) -> bool {
 fn have_daemon(state_dir: &StateDir, deadline: Deadline) -> Result<Found, Failure> {
     let tool = state_dir.tool();
     // A launched daemon is given few of our variables, so it is told which directory is meant.
-    let launch = Launch::of_this_program(["daemon", "serve"].map(OsString::from).to_vec())?
+    let launch = Launch::of_this_program(["daemon", "serve"].map(OsString::from).to_vec())
         .with_env(tool.env_var("STATE_DIR"), state_dir.root());
     let (variable, off) = (tool.env_var("NO_AUTOSTART"), tool.env("NO_AUTOSTART").is_some());
     let autostart = if off { Autostart::Forbidden { variable } } else { Autostart::Allowed };

@@ -112,6 +112,9 @@ impl From<StateDirError> for Failure {
     }
 }
 
+/// What helps where a file system has no locks, or none that count.
+const LOCAL: &str = "choose a state directory on a local file system";
+
 impl From<ProbeError> for Failure {
     fn from(error: ProbeError) -> Self {
         let failure = Self::of("lock", ExitStatus::Failed, &error).step("look at the lock");
@@ -120,6 +123,7 @@ impl From<ProbeError> for Failure {
             ProbeError::NotAFile { path, .. } => {
                 failure.at(&path).hint("move what stands there away; nothing here removes it")
             }
+            ProbeError::NoLocks { path, .. } => failure.at(&path).hint(LOCAL),
             ProbeError::Io { path, .. } => {
                 failure.at(&path).hint("check who owns it: it must be yours to read")
             }
@@ -131,7 +135,6 @@ impl From<ProbeError> for Failure {
 impl From<AcquireError> for Failure {
     fn from(error: AcquireError) -> Self {
         let failure = Self::of("lock", ExitStatus::Failed, &error).step("acquire the lock");
-        let local = "choose a state directory on a local file system";
         match error {
             AcquireError::StateDir(error) => error.into(),
             AcquireError::Held { path } => Self { status: ExitStatus::AlreadyRunning, ..failure }.at(&path),
@@ -139,7 +142,7 @@ impl From<AcquireError> for Failure {
                 failure.at(&path).hint("move what stands there away; nothing here removes it")
             }
             AcquireError::NoLocks { path, .. } | AcquireError::NotEnforced { path } => {
-                failure.at(&path).hint(local)
+                failure.at(&path).hint(LOCAL)
             }
             AcquireError::Lost { path } => failure.at(&path).hint("something keeps removing it; try again"),
             AcquireError::Io { path, .. } => {

@@ -23,12 +23,14 @@
 //! Gate, lock, directory. Nobody takes an earlier one while holding a later one.
 
 mod deadline;
+mod epoch;
 mod exit_record;
 mod file_id;
 mod gate;
 mod hold;
 mod lock;
 mod ownership;
+mod probe;
 pub mod process;
 pub mod protocol;
 mod publication;
@@ -39,13 +41,15 @@ mod sys;
 mod tool;
 
 pub use deadline::Deadline;
+pub use epoch::{Epoch, EpochError};
 pub use exit_record::ExitRecord;
 pub use file_id::{FileId, IdentityError, file_identity, held_identity};
 pub use gate::{GateError, StartGate};
 pub use hold::{Hold, HoldError};
-pub use lock::{AcquireError, LockProbe, OwnerLock, ProbeError, probe_lock};
-pub use ownership::{Displacement, Look, Ownership, SECOND_LOOK, Verdict};
-pub use publication::{Damage, PublishError};
+pub use lock::{AcquireError, OwnerLock};
+pub use ownership::{Displacement, Look, NotOwner, Ownership, SECOND_LOOK, Verdict};
+pub use probe::{LockProbe, ProbeError, probe_lock};
+pub use publication::{DirStamp, PublishError};
 pub use record::{Advertisement, Endpoint, EndpointError, Reading};
 pub use secret::{InstanceId, Nonce, SecretError, Token};
 pub use state_dir::{Rule, StateDir, StateDirError};

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use crate::ownership::{Held, Look, Ownership};
 use crate::sys::{self, DirHandle, How};
-use crate::{Deadline, FileId, StateDir, StateDirError, StateFile};
+use crate::{Deadline, Epoch, ExitRecord, NotOwner, StateDir, StateDirError, StateFile, Verdict, record};
 
 /// How long a starter tries before it says that the lock is held.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -117,15 +117,23 @@ impl OwnerLock {
             let dir = state_dir.open()?;
             match try_acquire(state_dir, StateFile::Lock, &dir)? {
                 Attempt::Acquired(ownership) => {
-                    if second_open_is_refused(&dir, state_dir, &ownership)? {
+                    if !second_open_is_refused(&dir, state_dir, &ownership)? {
+                        return Err(AcquireError::NotEnforced { path });
+                    }
+                    let drawn = Epoch::draw(last_epoch(&dir, state_dir));
+                    // Drawn first, asked after: see `epoch`. Lost meanwhile is lost, and the next owner draws its own.
+                    if ownership.verify() == Verdict::Owner {
+                        ownership.advance_epoch(drawn);
                         return Ok(Self { ownership, dir, state_dir: state_dir.clone() });
                     }
-                    return Err(AcquireError::NotEnforced { path });
+                    replacements += 1;
                 }
                 Attempt::Busy if deadline.passed() => return Err(AcquireError::Held { path }),
                 Attempt::Busy => deadline.pause(Duration::from_millis(5)),
-                Attempt::Replaced if replacements == REPLACEMENTS => return Err(AcquireError::Lost { path }),
                 Attempt::Replaced => replacements += 1,
+            }
+            if replacements > REPLACEMENTS {
+                return Err(AcquireError::Lost { path });
             }
         }
     }
@@ -138,6 +146,19 @@ impl OwnerLock {
     /// The directory it was acquired in.
     pub fn state_dir(&self) -> &StateDir {
         &self.state_dir
+    }
+
+    /// Takes a new epoch, larger than the present one and than `above`: for an owner that was away from its path for a
+    /// moment, or whose receiver has seen a larger one. Drawn first, asked after: see [`Epoch`].
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`]: the present epoch stays, and there is nothing to do under it any more.
+    pub fn renew_epoch(&self, above: Option<Epoch>) -> Result<Epoch, NotOwner> {
+        let drawn = Epoch::draw(above.max(Some(self.ownership.epoch())));
+        self.ownership.fencing_token()?;
+        self.ownership.advance_epoch(drawn);
+        Ok(drawn)
     }
 
     /// A duplicate of the held descriptor, for a watch on the very inode (`/proc/self/fd/N`). Never to be unlocked: the
@@ -241,92 +262,8 @@ fn second_open_is_refused(
     Ok(!granted)
 }
 
-/// What a look at the lock from outside found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LockProbe {
-    /// There is no directory, or no lock file in it: nobody is the daemon.
-    Absent,
-    /// The file is there and nobody holds it.
-    Free(FileId),
-    /// Somebody holds it.
-    Held(FileId),
-}
-
-impl LockProbe {
-    /// Whether somebody holds the lock at the path.
-    pub fn is_held(&self) -> bool {
-        matches!(self, Self::Held(_))
-    }
-
-    /// The identity of the file at the path.
-    pub fn file(&self) -> Option<FileId> {
-        match *self {
-            Self::Absent => None,
-            Self::Free(id) | Self::Held(id) => Some(id),
-        }
-    }
-}
-
-/// Why the lock could not be looked at.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProbeError {
-    /// The directory cannot be used.
-    #[error(transparent)]
-    StateDir(#[from] StateDirError),
-    /// What stands at the path is no file.
-    #[error("the lock `{path}` is {kind}, not a regular file; move it away and try again")]
-    NotAFile {
-        /// The lock file.
-        path: PathBuf,
-        /// What it is instead.
-        kind: &'static str,
-    },
-    /// A system call failed.
-    #[error("cannot {step} `{path}`")]
-    Io {
-        /// What was tried.
-        step: &'static str,
-        /// On which path.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-/// Looks whether somebody holds the lock, with read access and without creating anything.
-///
-/// It takes a shared lock that is closed and never unlocked; a starter is patient enough not to mistake it for a daemon.
-///
-/// # Errors
-///
-/// When the directory is refused, the lock is no regular file, or it cannot be opened.
-pub fn probe_lock(state_dir: &StateDir) -> Result<LockProbe, ProbeError> {
-    let dir = match state_dir.open() {
-        Ok(dir) => dir,
-        Err(StateDirError::Missing { .. }) => return Ok(LockProbe::Absent),
-        Err(error) => return Err(error.into()),
-    };
-    let name = state_dir.tool().file_name(StateFile::Lock);
-    let path = || state_dir.path(StateFile::Lock);
-    let file = match dir.open_file(&name, How::Read) {
-        Ok(file) => file,
-        Err(source) if sys::proves_absence(&source) => return Ok(LockProbe::Absent),
-        Err(source) => {
-            return Err(match dir.odd_kind(&name) {
-                Some(kind) => ProbeError::NotAFile { path: path(), kind },
-                None => ProbeError::Io { step: "open", path: path(), source },
-            });
-        }
-    };
-    let facts =
-        sys::held_facts(&file).map_err(|source| ProbeError::Io { step: "look at", path: path(), source })?;
-    if !facts.regular {
-        return Err(ProbeError::NotAFile { path: path(), kind: dir.odd_kind(&name).unwrap_or("no file") });
-    }
-    match sys::try_lock_shared(&file) {
-        Ok(true) => Ok(LockProbe::Free(facts.id)),
-        Ok(false) => Ok(LockProbe::Held(facts.id)),
-        Err(source) => Err(ProbeError::Io { step: "probe the lock", path: path(), source }),
-    }
+/// The last epoch that anybody wrote down here. What cannot be read tells of none.
+fn last_epoch(dir: &DirHandle, state_dir: &StateDir) -> Option<Epoch> {
+    let name = |file| state_dir.tool().file_name(file);
+    record::epoch_in(dir, &name(StateFile::Record)).max(ExitRecord::epoch_in(dir, &name(StateFile::Exit)))
 }

@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::FileId;
 use crate::sys::{self, AskedPath};
+use crate::{Epoch, FileId};
 
 /// How long after a first look that found nothing at the path, the held inode still linked, the second one decides.
 ///
@@ -54,10 +54,11 @@ pub enum Look {
     Same,
     /// Another file stands there.
     Other(FileId),
-    /// Nothing stands there (`ENOENT`, `ENOTDIR`); the held inode has this many links left.
+    /// Nothing stands there (`ENOENT`, `ENOTDIR`).
     Nothing {
-        /// `st_nlink` of the held file.
-        links: u64,
+        /// `st_nlink` of the held file; `None` where even that cannot be told, as through a file system in user space whose
+        /// server has lost the file. Absence is proved all the same, and then takes a second look.
+        links: Option<u64>,
     },
     /// It could not be told: `EACCES`, `EIO`, `EMFILE`, `ESTALE`, `ELOOP`, …
     Unknown(io::Error),
@@ -72,7 +73,7 @@ pub enum Look {
 /// # Hazard
 ///
 /// Between an answer and the act that relies on it there is a gap that no check can close. What must never be done twice
-/// needs an idempotent receiver as well.
+/// needs a receiver that refuses a stale writer: give it the epoch of [`fencing_token`](Self::fencing_token) with each write.
 #[derive(Clone, Debug)]
 pub struct Ownership(Arc<Held>);
 
@@ -87,6 +88,18 @@ pub(crate) struct Held {
     suspect_since: AtomicU64,
     displaced: OnceLock<Displacement>,
     released: AtomicBool,
+    /// Zero until one was drawn.
+    epoch: AtomicU64,
+}
+
+/// This process is not, or not for certain, the owner any more: nothing may be acted upon.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("not the owner of `{path}` any more")]
+pub struct NotOwner {
+    /// The lock file.
+    pub path: PathBuf,
+    /// What is known: suspect, or displaced for good.
+    pub verdict: Verdict,
 }
 
 impl Held {
@@ -101,6 +114,7 @@ impl Held {
             suspect_since: AtomicU64::new(0),
             displaced: OnceLock::new(),
             released: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
         })
     }
 
@@ -131,16 +145,40 @@ impl Ownership {
         &self.0.path
     }
 
+    /// The epoch under which this process is, or last was, the owner; see [`Epoch`].
+    pub fn epoch(&self) -> Epoch {
+        Epoch::from_known(self.0.epoch.load(Ordering::Acquire))
+    }
+
+    /// Asks for ownership, and gives the epoch to send with what is written under it.
+    ///
+    /// The epoch is read first: one that was drawn since belongs to a later answer.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOwner`]: act on nothing.
+    pub fn fencing_token(&self) -> Result<Epoch, NotOwner> {
+        let epoch = self.epoch();
+        match self.verify() {
+            Verdict::Owner => Ok(epoch),
+            verdict => Err(NotOwner { path: self.0.path.clone(), verdict }),
+        }
+    }
+
+    /// Takes an epoch that was drawn before the last look said "owner".
+    pub(crate) fn advance_epoch(&self, drawn: Epoch) {
+        self.0.epoch.fetch_max(drawn.get(), Ordering::AcqRel);
+    }
+
     /// One look, without judging it.
     pub fn look(&self) -> Look {
         let held = &self.0;
         match held.asked.identity() {
             Ok(id) if id == held.id => Look::Same,
             Ok(other) => Look::Other(other),
-            Err(error) if sys::proves_absence(&error) => match sys::held_facts(&held.file) {
-                Ok(facts) => Look::Nothing { links: facts.links },
-                Err(error) => Look::Unknown(error),
-            },
+            Err(error) if sys::proves_absence(&error) => {
+                Look::Nothing { links: sys::held_facts(&held.file).ok().map(|facts| facts.links) }
+            }
             Err(error) => Look::Unknown(error),
         }
     }
@@ -173,7 +211,7 @@ impl Ownership {
                 Verdict::Owner
             }
             Look::Other(other) => self.displaced(Some(other)),
-            Look::Nothing { links: 0 } => self.displaced(None),
+            Look::Nothing { links: Some(0) } => self.displaced(None),
             Look::Nothing { .. } => {
                 let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX - 1);
                 let first =
@@ -216,7 +254,7 @@ mod tests {
 
     #[test]
     fn another_file_or_no_link_is_proof_at_once_and_final() {
-        for (look, at_path) in [(Look::Other(OTHER), Some(OTHER)), (Look::Nothing { links: 0 }, None)] {
+        for (look, at_path) in [(Look::Other(OTHER), Some(OTHER)), (Look::Nothing { links: Some(0) }, None)] {
             let (_dir, me) = ownership();
             let lost = Verdict::Displaced(Displacement { held: me.lock_id(), at_path });
             assert_eq!(me.judge(look, at(0), |_| {}), lost);
@@ -227,12 +265,12 @@ mod tests {
     #[test]
     fn a_link_left_takes_a_second_look() {
         let (_dir, me) = ownership();
-        let gone = || Look::Nothing { links: 1 };
-        assert_eq!(me.judge(gone(), at(5), |_| {}), Verdict::Suspect);
-        assert_eq!(me.judge(gone(), at(104), |_| {}), Verdict::Suspect);
+        let gone = |links| Look::Nothing { links };
+        assert_eq!(me.judge(gone(Some(1)), at(5), |_| {}), Verdict::Suspect);
+        assert_eq!(me.judge(gone(None), at(104), |_| {}), Verdict::Suspect);
         assert_eq!(me.judge(Look::Same, at(104), |_| {}), Verdict::Owner, "it came back");
-        assert_eq!(me.judge(gone(), at(110), |_| {}), Verdict::Suspect, "and the count begins anew");
-        assert!(matches!(me.judge(gone(), at(210), |_| {}), Verdict::Displaced(_)));
+        assert_eq!(me.judge(gone(Some(1)), at(110), |_| {}), Verdict::Suspect, "and the count begins anew");
+        assert!(matches!(me.judge(gone(None), at(210), |_| {}), Verdict::Displaced(_)));
     }
 
     #[test]
@@ -241,7 +279,7 @@ mod tests {
         let doubt = || Look::Unknown(io::Error::from(io::ErrorKind::PermissionDenied));
         let mut told = 0;
         assert_eq!(me.judge(doubt(), at(0), |_| told += 1), Verdict::Owner);
-        assert_eq!(me.judge(Look::Nothing { links: 1 }, at(1), |_| {}), Verdict::Suspect);
+        assert_eq!(me.judge(Look::Nothing { links: Some(1) }, at(1), |_| {}), Verdict::Suspect);
         assert_eq!(
             me.judge(doubt(), at(500), |_| told += 1),
             Verdict::Suspect,
@@ -256,11 +294,11 @@ mod tests {
         let path = me.lock_path().to_owned();
         assert_eq!(me.verify(), Verdict::Owner);
         std::fs::rename(&path, dir.path().join("aside")).unwrap();
-        assert!(matches!(me.look(), Look::Nothing { links: 1 }));
+        assert!(matches!(me.look(), Look::Nothing { links: Some(1) }));
         std::fs::rename(dir.path().join("aside"), &path).unwrap();
         assert_eq!(me.verify(), Verdict::Owner);
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(me.look(), Look::Nothing { links: 0 }));
+        assert!(matches!(me.look(), Look::Nothing { links: Some(0) }));
         std::fs::create_dir(&path).unwrap();
         assert!(matches!(me.look(), Look::Other(_)));
     }

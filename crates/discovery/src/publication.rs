@@ -69,16 +69,13 @@ pub enum PublishError {
     },
 }
 
-/// How much of what the owner published is not as it wrote it.
+/// How many directories below the state directory are looked at: there should be none, and nobody may be kept busy by many.
+const MAX_BELOW: usize = 256;
+
+/// When a directory last changed, to be compared with another such time of the same directory and with nothing else: by the
+/// file system's clock, in whatever steps it has (`st_mtime` of `stat(2)`; 4 ms and finer on Linux).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Damage {
-    /// Nothing.
-    None,
-    /// One of its files: an accident.
-    One,
-    /// More: perhaps an `rm -rf` on its way to the lock, which a file written in between would make fail.
-    Several,
-}
+pub struct DirStamp((i64, i64));
 
 impl OwnerLock {
     /// Publishes the record and, after it, the pid file.
@@ -115,43 +112,37 @@ impl OwnerLock {
         })
     }
 
-    /// How much of what was published is not there as it was written.
-    pub fn damage(&self, record: &Advertisement) -> Damage {
+    /// How many of record and pid file are not there as they were written.
+    pub fn damaged_files(&self, record: &Advertisement) -> usize {
         let is_not = |file, bytes: &[u8]| !matches!(self.contents(file), Ok(Some(found)) if found == bytes);
         let record_gone = is_not(StateFile::Record, &record.to_bytes());
         let pid_gone = is_not(StateFile::Pid, &pid_line(record));
-        let log = self.state_dir.tool().file_name(StateFile::Log);
-        let log_gone = matches!(self.dir.exists(&log), Ok(false));
-        match (record_gone || pid_gone, u8::from(record_gone) + u8::from(pid_gone) + u8::from(log_gone)) {
-            (false, _) => Damage::None,
-            (true, 1) => Damage::One,
-            (true, _) => Damage::Several,
-        }
+        usize::from(record_gone) + usize::from(pid_gone)
     }
 
-    /// Removes the record and the pid file.
+    /// When a name last came or went in the directory or below it; `None` where that cannot be told. Of what is below, the
+    /// first 256 directories count.
+    pub fn directory_stamp(&self) -> Option<DirStamp> {
+        self.dir.last_change(MAX_BELOW).ok().map(DirStamp)
+    }
+
+    /// Writes why this owner leaves, and removes the record and the pid file: one critical section for both.
     ///
     /// # Errors
     ///
-    /// When this is not the owner, or the critical section cannot be had: both are then left alone.
-    pub fn withdraw(&self) -> Result<(), PublishError> {
+    /// When this is not the owner, or the critical section cannot be had: everything is then left alone. A failure of one of
+    /// the two steps keeps nobody from trying the other.
+    pub fn withdraw(&self, exit: &ExitRecord) -> Result<(), PublishError> {
         self.in_critical_section(PATIENCE, |locked| {
+            // First, so that a process killed in between leaves its epoch behind in one of the two.
+            let told = self.replace(StateFile::Exit, &exit.to_bytes());
             if !locked {
                 return Err(PublishError::NoDirectoryLock { path: self.state_dir.root().to_owned() });
             }
             // The record first: a pid file without a record misleads nobody.
-            self.remove(StateFile::Record)?;
-            self.remove(StateFile::Pid)
+            let removed = self.remove(StateFile::Record).and_then(|()| self.remove(StateFile::Pid));
+            removed.and(told)
         })
-    }
-
-    /// Writes why this owner leaves.
-    ///
-    /// # Errors
-    ///
-    /// As for [`publish`](Self::publish).
-    pub fn record_exit(&self, exit: &ExitRecord) -> Result<(), PublishError> {
-        self.in_critical_section(PATIENCE, |_| self.replace(StateFile::Exit, &exit.to_bytes()))
     }
 
     /// Renames the log to its one predecessor, if this is still the owner, and opens a fresh one.

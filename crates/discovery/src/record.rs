@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::process::ProcessRecord;
 use crate::sys::{self, How};
-use crate::{InstanceId, StateDir, StateDirError, StateFile, Token};
+use crate::{Epoch, InstanceId, StateDir, StateDirError, StateFile, Token};
 
 /// No record of ours is longer than 1 KiB; what is longer than this, in bytes, is not read.
 const MAX_RECORD: u64 = 64 * 1024;
@@ -38,6 +38,9 @@ pub struct Advertisement {
     /// The tool.
     #[serde(default)]
     pub name: String,
+    /// The owner's epoch, which its successor outbids.
+    #[serde(default)]
+    pub epoch: Option<Epoch>,
     /// What identifies the process.
     #[serde(default)]
     pub process: Option<ProcessRecord>,
@@ -88,6 +91,14 @@ impl Advertisement {
         let mut bytes = serde_json::to_vec_pretty(self).expect("a record of strings and numbers is JSON");
         bytes.push(b'\n');
         bytes
+    }
+}
+
+/// The epoch in a record of whatever version, if there is one.
+pub(crate) fn epoch_in(dir: &sys::DirHandle, name: &str) -> Option<Epoch> {
+    match Advertisement::parse(&read_capped(dir, name, MAX_RECORD).ok()??) {
+        Reading::Present(record) => record.epoch,
+        Reading::Absent | Reading::Damaged { .. } => None,
     }
 }
 

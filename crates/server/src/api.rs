@@ -159,6 +159,7 @@ fn view(shared: &Shared) -> DaemonView {
         protocol: PROTOCOL,
         pid: std::process::id(),
         instance: shared.instance.clone(),
+        epoch: Some(shared.ownership.epoch()),
         state: shared.state(),
         started_at: shared.started_at.clone(),
         uptime_ms: shared.uptime_ms(),
@@ -183,7 +184,7 @@ fn refused(status: StatusCode, code: ProblemCode, title: &str) -> Response<Body>
 }
 
 /// A refusal as it goes over the wire: a problem document (RFC 9457).
-struct Refused(protocol::control::Problem);
+pub(crate) struct Refused(pub(crate) protocol::control::Problem);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response<Body> {

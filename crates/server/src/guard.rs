@@ -61,8 +61,13 @@ fn check_fence(shared: &Shared) -> Result<(), Problem> {
         return Ok(());
     }
     shared.inbox.send(Message::LookNow);
+    Err(identity_lost())
+}
+
+/// What a request is told that came to the wrong daemon.
+pub(crate) fn identity_lost() -> Problem {
     let why = "this daemon is no longer the daemon of its directory; look for the present one";
-    Err(problem(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::IdentityLost, why))
+    problem(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::IdentityLost, why)
 }
 
 fn has_token(shared: &Shared, headers: &HeaderMap) -> bool {

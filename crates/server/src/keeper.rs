@@ -6,7 +6,10 @@
 
 mod ending;
 mod mend;
+mod term;
+mod wound;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -16,12 +19,13 @@ use aileron_discovery::{OwnerLock, SECOND_LOOK, Verdict};
 use serde_json::json;
 
 use self::mend::Mender;
+use self::term::Term;
 use crate::config::Config;
 use crate::log::LogFile;
 use crate::policy::{Decision, Event, Policy};
 use crate::reason::ShutdownReason;
 use crate::shared::{Inbox, Message, Phase, Shared};
-use crate::sys::{self, Signals};
+use crate::sys::Signals;
 use crate::watch::Watch;
 
 pub(crate) struct Keeper {
@@ -37,16 +41,24 @@ pub(crate) struct Keeper {
     second_look: Option<Instant>,
     next_poll: Instant,
     doubted: bool,
+    term: Term,
     log_is_full: bool,
     runtime_gone: bool,
     _signals: Signals,
 }
 
-/// What the keeper's thread left behind.
+/// How the keeper's work came to its end.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Kept {
-    pub(crate) reason: Option<ShutdownReason>,
+pub(crate) enum Kept {
+    /// The start was given up before anything was published; whoever called `run` has the reason.
+    GivenUp,
+    /// Everything is closed.
+    Ended(ShutdownReason),
 }
+
+/// The time for what is still open is over.
+#[derive(Clone, Copy, Debug)]
+struct Overdue(ShutdownReason);
 
 impl Keeper {
     /// Starts the thread. From here on signals and losses are heard.
@@ -72,6 +84,7 @@ impl Keeper {
             second_look: None,
             next_poll: now,
             doubted: false,
+            term: Term::Unbroken,
             log_is_full: false,
             runtime_gone: false,
             _signals: signals,
@@ -79,10 +92,19 @@ impl Keeper {
             shared,
             inbox,
         };
-        std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keep(keeper))
+        std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.keep())
     }
 
-    fn run(mut self) -> Kept {
+    /// Keeps to the end. A keeper that panics can neither watch nor end the daemon any more: the process must not go on.
+    fn keep(mut self) -> Kept {
+        match catch_unwind(AssertUnwindSafe(|| self.run())) {
+            Ok(Ok(kept)) => kept,
+            Ok(Err(Overdue(reason))) => self.exit(reason),
+            Err(_) => self.end_after_panic(),
+        }
+    }
+
+    fn run(&mut self) -> Result<Kept, Overdue> {
         self.arm(Instant::now());
         self.look(Instant::now());
         loop {
@@ -92,12 +114,18 @@ impl Keeper {
             let polled = now >= self.next_poll;
             if woken.events.any || polled || self.second_look.is_some_and(|due| now >= due) {
                 self.look(now);
-                self.mender.noticed(woken.events.directory, now);
+                self.mender.noticed(now);
+            }
+            if woken.events.overflowed {
+                tracing::warn!(event = "overflow", "more file events than the kernel keeps: some are lost");
+            }
+            if woken.events.moved {
+                self.term = Term::Broken;
             }
             if polled {
                 self.next_poll = now + self.watch.interval();
             }
-            self.watch.stale |= woken.events.rearm || self.watch.should_rearm(now);
+            self.watch.stale |= woken.events.rearm || self.watch.rearm_due().is_some_and(|due| now >= due);
             // Not while the path is in doubt: there is nothing to put a watch on, and the lock itself is still watched.
             if self.watch.stale && self.policy.ending().is_none() && self.second_look.is_none() {
                 self.arm(now);
@@ -117,12 +145,12 @@ impl Keeper {
             if std::mem::take(&mut self.log_is_full) {
                 self.rotate_log();
             }
+            self.renew_broken_term();
             self.mend(now);
             self.check_idle(now);
             self.decide(Event::Tick, now);
             if self.runtime_gone && self.policy.ending().is_none() {
-                // The start was given up before anything was published; whoever called `run` has the reason.
-                return Kept { reason: None };
+                return Ok(Kept::GivenUp);
             }
             if self.policy.ending().is_some_and(|ending| ending.over) {
                 return self.finish();
@@ -141,6 +169,12 @@ impl Keeper {
                 let published = self.publish_first(*record, now);
                 if answer.send(published).is_err() {
                     tracing::debug!("nobody waits for the publication any more");
+                }
+            }
+            Message::RenewEpoch(above, answer) => {
+                let renewed = self.renew_epoch(Some(above));
+                if answer.send(renewed).is_err() {
+                    tracing::debug!("nobody waits for the epoch any more");
                 }
             }
             Message::IdleConfirmed => self.cause(ShutdownReason::Idle, now),
@@ -189,6 +223,7 @@ impl Keeper {
                     tracing::info!(event = "owner_again", %held, "the lock is back at the path");
                     self.shared.events.tell("owner_again", &json!({}));
                     self.watch.stale = true;
+                    self.term = Term::Broken;
                 }
             }
             Verdict::Suspect => {
@@ -270,14 +305,17 @@ impl Keeper {
 
     fn next_due(&self) -> Instant {
         let ending = self.policy.ending().map(|ending| ending.drain_until);
-        [ending, self.second_look, self.mender.due(), self.idle_due()]
+        // While ending or in doubt nothing is armed anew, so that is nothing to wake up for.
+        let settled = ending.is_none() && self.second_look.is_none();
+        let rearm = self.watch.rearm_due().filter(|_| settled);
+        [ending, rearm, self.second_look, self.mender.due(), self.idle_due()]
             .into_iter()
             .flatten()
             .fold(self.next_poll, Instant::min)
     }
 
     fn arm(&mut self, now: Instant) {
-        let changed = self.watch.arm(now);
+        let changed = self.watch.arm(&self.lock, now);
         let view = self.watch.view();
         if changed {
             let (mode, interval_ms, missing) = (&view.mode, view.interval_ms, view.missing.join("; "));
@@ -292,13 +330,4 @@ impl Keeper {
             log.rotate(&self.lock);
         }
     }
-}
-
-/// A keeper that panics can neither watch nor end the daemon any more: the process must not go on without it.
-fn keep(keeper: Keeper) -> Kept {
-    let kept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| keeper.run()));
-    kept.unwrap_or_else(|_| {
-        tracing::error!(event = "ended", reason = "vital_task", "the keeper panicked");
-        sys::exit_now(ShutdownReason::VitalTask.exit_status())
-    })
 }

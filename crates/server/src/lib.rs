@@ -11,7 +11,7 @@
 //! service is ready, restores it when it is damaged, withdraws it at an end, and frees the lock last of all.
 //!
 //! Between a loss and the keeper's verdict lie some microseconds, or a poll interval where there are no file events. In that
-//! time, as at all others, the [fence](Context::ownership) asks on each request, and lets none be acted upon by a daemon that
+//! time, as at all others, the [fence](Context::fence) asks on each request, and lets none be acted upon by a daemon that
 //! is no longer the daemon.
 //!
 //! # Reading order
@@ -23,6 +23,7 @@ mod activity;
 mod api;
 mod config;
 mod connections;
+mod context;
 mod events;
 mod guard;
 mod keeper;
@@ -36,7 +37,8 @@ mod sys;
 mod watch;
 
 pub use config::{Config, ConfigError, FileEvents, MAX_POLL_INTERVAL, MAX_TIMEOUT, MIN_POLL_INTERVAL};
+pub use context::{Context, Fenced};
 pub use log::{LogError, LogFile, Terminal, check_level, init as init_log};
 pub use reason::ShutdownReason;
-pub use run::{AppError, Context, Ended, RunError, run};
+pub use run::{AppError, Ended, RunError, run};
 pub use serve::{ServeError, serve};

@@ -179,12 +179,16 @@ impl LogFile {
         }
     }
 
-    /// Begins a new file where the present one no longer stands at its path.
-    pub(crate) fn reopen_if_gone(&self, lock: &OwnerLock) {
+    /// Whether the present file no longer stands at its path.
+    pub(crate) fn is_gone(&self, lock: &OwnerLock) -> bool {
         let path = lock.state_dir().path(StateFile::Log);
         let is_gone = |file: &File| sys::is_same_file(file, &path) == Some(false);
-        let gone = self.0.file.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(is_gone);
-        if gone {
+        self.0.file.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(is_gone)
+    }
+
+    /// Begins a new file where the present one no longer stands at its path.
+    pub(crate) fn reopen_if_gone(&self, lock: &OwnerLock) {
+        if self.is_gone(lock) {
             self.replace(lock.open_log());
         }
     }

@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use aileron_discovery::process::{ProcessRecord, host_name};
 use aileron_discovery::protocol::{PROTOCOL, SCHEMA};
-use aileron_discovery::{
-    Advertisement, Endpoint, InstanceId, OwnerLock, Ownership, PublishError, SecretError, StateDir, Token,
-};
+use aileron_discovery::{Advertisement, Endpoint, InstanceId, OwnerLock, PublishError, SecretError, Token};
 use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::api::{Api, nothing_here};
 use crate::config::{Config, ConfigError};
 use crate::connections;
+use crate::context::Context;
 use crate::keeper::{Keeper, Kept};
 use crate::log::LogFile;
 use crate::reason::ShutdownReason;
@@ -72,53 +71,6 @@ pub struct Ended {
     pub reason: ShutdownReason,
     /// Whether it ever was ready; if not, whoever launched it should look again.
     pub was_ready: bool,
-}
-
-/// What an embedder's service is built with.
-#[derive(Clone, Debug)]
-pub struct Context {
-    shared: Arc<Shared>,
-}
-
-impl Context {
-    /// The handle to ask before a side effect: is this still the daemon?
-    pub fn ownership(&self) -> &Ownership {
-        &self.shared.ownership
-    }
-
-    /// The state directory.
-    pub fn state_dir(&self) -> &StateDir {
-        &self.shared.state_dir
-    }
-
-    /// The instance.
-    pub fn instance(&self) -> &InstanceId {
-        &self.shared.instance
-    }
-
-    /// Runs `task` on the daemon's runtime; when it ends or panics before the daemon does, the daemon ends with status 1.
-    pub fn spawn_vital<F>(&self, name: &str, task: F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let (name, shared) = (name.to_owned(), Arc::clone(&self.shared));
-        let task = tokio::spawn(task);
-        tokio::spawn(async move {
-            let how = match task.await {
-                Ok(()) => "returned",
-                Err(error) if error.is_panic() => "panicked",
-                Err(_) => return,
-            };
-            shared.inbox.send(Message::VitalTaskEnded(format!("{name} {how}")));
-        });
-    }
-
-    /// Resolves when the daemon begins to drain.
-    pub async fn draining(&self) {
-        let mut phase = self.shared.phase.subscribe();
-        // An error says that the daemon is gone altogether.
-        if phase.wait_for(|phase| *phase >= Phase::Draining).await.is_err() {}
-    }
 }
 
 /// Serves until something ends the daemon, on the calling thread. `app` builds the embedder's routes once the lock is held
@@ -187,12 +139,12 @@ fn conclude(
 ) -> Result<Ended, RunError> {
     shared.inbox.send(Message::RuntimeGone);
     let kept = keeper.join().expect("the keeper catches its own panics");
-    match (kept.reason, served) {
-        (Some(reason), Ok(was_ready)) => Ok(Ended { reason, was_ready }),
+    match (kept, served) {
+        (Kept::Ended(reason), Ok(was_ready)) => Ok(Ended { reason, was_ready }),
         // A start that failed because an end was decided meanwhile has that end as its reason.
-        (Some(reason), Err(_)) => Ok(Ended { reason, was_ready: false }),
-        (None, Err(error)) => Err(error),
-        (None, Ok(_)) => unreachable!("a service that returns was told to by a decided end"),
+        (Kept::Ended(reason), Err(_)) => Ok(Ended { reason, was_ready: false }),
+        (Kept::GivenUp, Err(error)) => Err(error),
+        (Kept::GivenUp, Ok(_)) => unreachable!("a service that returns was told to by a decided end"),
     }
 }
 
@@ -217,10 +169,9 @@ where
     let app = tokio::select! {
         biased;
         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return Ok(false),
-        app = app(Context { shared: Arc::clone(shared) }) => app.map_err(RunError::App)?,
+        app = app(Context::new(Arc::clone(shared))) => app.map_err(RunError::App)?,
     };
-    let record = record(shared, endpoint);
-    publish(shared, &record)?;
+    let record = publish(shared, record(shared, endpoint))?;
     let (url, pid, held) = (endpoint, record.pid, shared.ownership.lock_id());
     tracing::info!(event = "ready", %url, pid, instance = %shared.instance, %held, "ready");
     ready(&record);
@@ -247,15 +198,16 @@ fn record(shared: &Shared, url: Endpoint) -> Advertisement {
         protocol: PROTOCOL,
         instance: Some(shared.instance.clone()),
         name: tool.name().to_owned(),
+        epoch: Some(shared.ownership.epoch()),
         process: Some(ProcessRecord::of_this_process()),
         host: host_name(),
     }
 }
 
-/// Has the keeper publish, and waits: nothing is served before.
-fn publish(shared: &Shared, record: &Advertisement) -> Result<(), RunError> {
+/// Has the keeper publish, and waits: nothing is served before. Returns the record as it was published.
+fn publish(shared: &Shared, record: Advertisement) -> Result<Advertisement, RunError> {
     let (answer, published) = sync_channel(1);
-    shared.inbox.send(Message::Publish(Box::new(record.clone()), answer));
+    shared.inbox.send(Message::Publish(Box::new(record), answer));
     match published.recv_timeout(PUBLICATION) {
         Ok(published) => published.map_err(RunError::Publish),
         Err(_) => Err(RunError::System {

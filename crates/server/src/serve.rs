@@ -7,9 +7,10 @@ use aileron_discovery::{AcquireError, OwnerLock, PublishError, StateDir, StateFi
 use axum::Router;
 
 use crate::config::Config;
+use crate::context::Context;
 use crate::log::{self, LogError, Terminal};
 use crate::reason::ShutdownReason;
-use crate::run::{AppError, Context, Ended, RunError, run};
+use crate::run::{AppError, Ended, RunError, run};
 
 /// Why a daemon process did not serve.
 #[derive(Debug, thiserror::Error)]

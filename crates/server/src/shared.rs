@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use aileron_discovery::protocol::control::{DaemonOptions, DaemonState, WatcherView};
-use aileron_discovery::{Advertisement, InstanceId, Ownership, PublishError, StateDir, Token};
-use tokio::sync::watch;
+use aileron_discovery::{
+    Advertisement, Epoch, InstanceId, NotOwner, Ownership, PublishError, StateDir, Token,
+};
+use tokio::sync::{oneshot, watch};
 
 use crate::activity::Activity;
 use crate::events::EventHub;
@@ -35,7 +37,9 @@ pub(crate) enum Message {
     /// The fence found that this may not be the daemon any more.
     LookNow,
     /// The service is ready: publish, and say how it went.
-    Publish(Box<Advertisement>, SyncSender<Result<(), PublishError>>),
+    Publish(Box<Advertisement>, SyncSender<Result<Advertisement, PublishError>>),
+    /// A receiver has seen this epoch: take a larger one, if this is still the owner.
+    RenewEpoch(Epoch, oneshot::Sender<Result<Epoch, NotOwner>>),
     /// The listener was closed with nobody in the backlog.
     IdleConfirmed,
     /// Somebody was in the backlog.

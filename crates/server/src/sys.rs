@@ -35,14 +35,20 @@ pub(crate) struct Woken {
 }
 
 /// What the file events say, which is never more than "look".
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a kind of news, and any of them may come together"
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FileNews {
     /// Something happened.
     pub(crate) any: bool,
-    /// A name came or went in the directory.
-    pub(crate) directory: bool,
+    /// The lock, its directory or an ancestor was moved, or may have been: the lock was away from its path for a moment.
+    pub(crate) moved: bool,
     /// Something that invalidates a watch: arm anew.
     pub(crate) rearm: bool,
+    /// More happened than the kernel keeps: some events are lost.
+    pub(crate) overflowed: bool,
 }
 
 /// What a watcher is put on.

@@ -1,6 +1,5 @@
 //! How the keeper watches: file events where there are any, always with the poll, which is the authority.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,6 @@ const REARM_PAUSE: Duration = Duration::from_secs(5);
 /// The watches and the poll interval that goes with them.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    lock: Option<File>,
     directory: PathBuf,
     records: [PathBuf; 2],
     wanted: FileEvents,
@@ -40,7 +38,6 @@ impl Watch {
     pub(crate) fn new(lock: &OwnerLock, config: &Config) -> Self {
         let dir: &StateDir = lock.state_dir();
         Self {
-            lock: lock.watchable().ok(),
             directory: dir.root().to_owned(),
             records: [dir.path(StateFile::Record), dir.path(StateFile::Pid)],
             wanted: config.file_events,
@@ -54,14 +51,19 @@ impl Watch {
     }
 
     /// Arms anew, for the path as it is now. Returns whether what is missing has changed.
-    pub(crate) fn arm(&mut self, now: Instant) -> bool {
+    pub(crate) fn arm(&mut self, lock: &OwnerLock, now: Instant) -> bool {
         self.tried = Some(now);
         self.stale = false;
         let present = self.watcher.take();
-        let (watcher, missing) = match (&self.lock, self.wanted) {
-            (_, FileEvents::Off) => (None, vec!["file events are switched off".to_owned()]),
-            (None, FileEvents::On) => (None, vec!["no descriptor left to watch the lock with".to_owned()]),
-            (Some(lock), FileEvents::On) => Watcher::arm(present, &self.targets(lock)),
+        let (watcher, missing) = match (self.wanted, lock.watchable()) {
+            (FileEvents::Off, _) => (None, vec!["file events are switched off".to_owned()]),
+            (FileEvents::On, Ok(held)) => {
+                let targets =
+                    Targets { lock: &held, directory: &self.directory, records: self.records.clone() };
+                Watcher::arm(present, &targets)
+            }
+            // The watches that are there stay: each of them is as good as before.
+            (FileEvents::On, Err(error)) => (present, vec![format!("cannot watch the held lock: {error}")]),
         };
         self.watcher = watcher;
         let changed = !std::mem::replace(&mut self.said, true) || self.missing != missing;
@@ -71,16 +73,15 @@ impl Watch {
 
     /// Puts the watches on the record and the pid file as they are now.
     pub(crate) fn watch_records(&self) {
-        if let (Some(watcher), Some(lock)) = (&self.watcher, &self.lock) {
-            watcher.watch_records(&self.targets(lock));
+        if let Some(watcher) = &self.watcher {
+            watcher.watch_records(&self.records);
         }
     }
 
-    /// Whether it is time to try once more to place what is missing.
-    pub(crate) fn should_rearm(&self, now: Instant) -> bool {
-        self.wanted == FileEvents::On
-            && !self.missing.is_empty()
-            && self.tried.is_none_or(|tried| now.duration_since(tried) >= REARM_PAUSE)
+    /// When what is missing is tried once more.
+    pub(crate) fn rearm_due(&self) -> Option<Instant> {
+        let incomplete = self.wanted == FileEvents::On && !self.missing.is_empty();
+        self.tried.filter(|_| incomplete).map(|tried| tried + REARM_PAUSE)
     }
 
     pub(crate) fn interval(&self) -> Duration {
@@ -96,8 +97,12 @@ impl Watch {
             last_look_ms: 0,
         }
     }
+}
 
-    fn targets<'a>(&'a self, lock: &'a File) -> Targets<'a> {
-        Targets { lock, directory: &self.directory, records: self.records.clone() }
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            watcher.let_go();
+        }
     }
 }

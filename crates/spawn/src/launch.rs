@@ -27,11 +27,20 @@ const ENVIRONMENT: [&str; 10] =
 /// Variables by their beginning.
 const ENVIRONMENT_PREFIXES: [&str; 2] = ["LC_", "XDG_"];
 
+/// Which program a daemon is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// The one that this process is. Its file is looked for when it is launched and not before: finding a daemon needs none.
+    ThisOne,
+    /// This file.
+    File(PathBuf),
+}
+
 /// How a daemon is launched.
 #[derive(Clone, Debug)]
 pub struct Launch {
     /// The program.
-    pub program: PathBuf,
+    pub program: Program,
     /// Its arguments; `--launch-fd N` is appended.
     pub args: Vec<OsString>,
     /// Variables beyond the allow-list (`HOME`, `USER`, `LOGNAME`, `PATH`, `SHELL`, `LANG`, `LC_*`, `TZ`, `TMPDIR`,
@@ -113,19 +122,8 @@ pub(crate) enum Outcome {
 
 impl Launch {
     /// Launches the program that this process is, with other arguments.
-    ///
-    /// # Errors
-    ///
-    /// When its file cannot be named. After an upgrade the name reads `… (deleted)`; then it is the file that now stands
-    /// there which is launched, and it is an error if there is none.
-    pub fn of_this_program(args: Vec<OsString>) -> Result<Self, LaunchError> {
-        let program = std::env::current_exe().map_err(LaunchError::NoProgram)?;
-        let program = match sys::without_deleted_mark(&program) {
-            Some(path) if !program.exists() && path.exists() => path,
-            Some(path) if !program.exists() => return Err(LaunchError::ProgramGone { path }),
-            _ => program,
-        };
-        Ok(Self { program, args, env: Vec::new() })
+    pub fn of_this_program(args: Vec<OsString>) -> Self {
+        Self { program: Program::ThisOne, args, env: Vec::new() }
     }
 
     /// The same launch with one more variable.
@@ -139,11 +137,27 @@ impl Launch {
     pub(crate) fn start(&self, state_dir: &StateDir, deadline: &Deadline) -> Result<Outcome, LaunchError> {
         let mut env: Vec<_> = std::env::vars_os().filter(|(name, _)| is_allowed(name)).collect();
         env.extend(self.env.iter().cloned());
-        let launched = sys::launch(&self.program, &self.args, &env)
-            .map_err(|source| LaunchError::Spawn { program: self.program.clone(), source })?;
+        let program = self.program.file()?;
+        let launched = sys::launch(&program, &self.args, &env)
+            .map_err(|source| LaunchError::Spawn { program, source })?;
         let running =
             Running { launched, began: Deadline::after(Duration::MAX), log: state_dir.path(StateFile::Log) };
         running.listen(deadline)
+    }
+}
+
+impl Program {
+    /// After an upgrade this program's name reads `… (deleted)`; then it is the file that now stands there which is launched.
+    fn file(&self) -> Result<PathBuf, LaunchError> {
+        let program = match self {
+            Self::File(path) => return Ok(path.clone()),
+            Self::ThisOne => std::env::current_exe().map_err(LaunchError::NoProgram)?,
+        };
+        match sys::without_deleted_mark(&program) {
+            Some(path) if !program.exists() && path.exists() => Ok(path),
+            Some(path) if !program.exists() => Err(LaunchError::ProgramGone { path }),
+            _ => Ok(program),
+        }
     }
 }
 

@@ -27,5 +27,5 @@ mod wait;
 
 pub use ensure::{Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, StartReason, ensure_running};
 pub use find::{FindError, Finding, Found, find};
-pub use launch::{ChildEnd, Launch, LaunchError};
+pub use launch::{ChildEnd, Launch, LaunchError, Program};
 pub use stop::{Force, How, OnStop, StopError, StopOptions, StopOutcome, Stopped, stop};

@@ -55,7 +55,7 @@ mod slow {
         let mut all = vec![OsString::from("--state-dir"), state_dir.root().into()];
         all.extend(["daemon", "serve"].map(OsString::from));
         all.extend(args.iter().map(OsString::from));
-        let launch = Launch::of_this_program(all).expect("this program has a file");
+        let launch = Launch::of_this_program(all);
         let options = EnsureOptions { autostart: Autostart::Allowed, hold: HoldRule::Obey };
         let (text, status) = match ensure_running(&state_dir, &launch, &options, deadline) {
             Ok(Ensured::Found(found)) => (format!("found {}", found.url()), 0),

@@ -55,7 +55,7 @@ fn ensure(
     how: &EnsureOptions,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
-    let launch = launch(settings, config)?;
+    let launch = launch(settings, config);
     let deadline = Deadline::after(settings.start_timeout());
     match ensure_running(&settings.state_dir, &launch, how, deadline)? {
         Ensured::Explicit(url) => print(&url, "explicit", None, None, output),
@@ -76,17 +76,17 @@ fn ensure(
     Ok(ExitStatus::Done)
 }
 
-fn launch(settings: &Settings, config: &Config) -> Result<Launch, Failure> {
+fn launch(settings: &Settings, config: &Config) -> Launch {
     let mut args = ["--state-dir".into(), settings.state_dir.root().as_os_str().to_owned()].to_vec();
     args.extend(["daemon", "serve"].map(OsString::from));
     args.extend(settings::to_arguments(config));
-    let mut launch = Launch::of_this_program(args)?;
+    let mut launch = Launch::of_this_program(args);
     for suffix in ["LOG", "LOG_LEVEL"] {
         if let Some(level) = settings.tool.env(suffix) {
             launch = launch.with_env(settings.tool.env_var(suffix), level);
         }
     }
-    Ok(launch)
+    launch
 }
 
 fn print_found(found: &Found, outcome: &str, output: Output) {

@@ -131,6 +131,7 @@ impl Report {
             "url": self.url,
             "pid": self.pid,
             "instance": self.instance,
+            "epoch": view.and_then(|view| view.epoch),
             "version": self.version,
             "protocol": view.map(|view| view.protocol),
             "started_at": self.started_at,

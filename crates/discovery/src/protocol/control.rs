@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FileId, InstanceId};
+use crate::{Epoch, FileId, InstanceId};
 
 /// A problem document (RFC 9457), `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +81,9 @@ pub struct DaemonView {
     pub pid: u32,
     /// The instance.
     pub instance: InstanceId,
+    /// The epoch under which it is the owner.
+    #[serde(default)]
+    pub epoch: Option<Epoch>,
     /// What it is doing.
     pub state: DaemonState,
     /// When it started (RFC 3339, UTC).

@@ -1,9 +1,9 @@
 //! What POSIX and BSD locks give on every Unix.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -104,14 +104,17 @@ pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
     }
 }
 
+/// How a directory is opened.
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
 /// A directory held open: what is done through it is done to *that* directory, whatever has become of its name.
 #[derive(Debug)]
 pub(crate) struct DirHandle(OwnedFd);
 
 impl DirHandle {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(Self(rustix::fs::openat(CWD, path, flags, Mode::empty())?))
+        Ok(Self(rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty())?))
     }
 
     pub(crate) fn facts(&self) -> io::Result<DirFacts> {
@@ -122,6 +125,23 @@ impl DirHandle {
             user: rustix::process::geteuid().as_raw(),
             mode: Mode::from_raw_mode(stat.st_mode).as_raw_mode() & 0o7777,
         })
+    }
+
+    /// Seconds and nanoseconds at which a name last came or went, here or in the first `most` directories below.
+    pub(crate) fn last_change(&self, most: usize) -> io::Result<(i64, i64)> {
+        let mut last = changed_at(&self.0)?;
+        let mut known = below(&self.0, Path::new(""));
+        let mut visited = 0;
+        while visited < known.len().min(most) {
+            // One that is gone by now has left its mark on the directory it was in.
+            if let Ok(directory) = rustix::fs::openat(&self.0, &known[visited], DIRECTORY, Mode::empty()) {
+                last = last.max(changed_at(&directory)?);
+                let deeper = below(&directory, &known[visited]);
+                known.extend(deeper);
+            }
+            visited += 1;
+        }
+        Ok(last)
     }
 
     pub(crate) fn make_private(&self) -> io::Result<()> {
@@ -193,6 +213,24 @@ impl DirHandle {
     pub(crate) fn unlock(&self) -> io::Result<()> {
         Ok(rustix::fs::flock(&self.0, FlockOperation::Unlock)?)
     }
+}
+
+#[allow(clippy::useless_conversion, reason = "their widths differ between systems")]
+fn changed_at(directory: impl AsFd) -> io::Result<(i64, i64)> {
+    let stat = rustix::fs::fstat(directory)?;
+    Ok((i64::from(stat.st_mtime), i64::try_from(stat.st_mtime_nsec).map_err(io::Error::other)?))
+}
+
+/// The directories in a directory, by their paths below `path`.
+fn below(directory: impl AsFd, path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = rustix::fs::Dir::read_from(directory) else { return Vec::new() };
+    let is_directory = |entry: &rustix::fs::DirEntry| {
+        // Where the file system does not tell, opening it as a directory will.
+        matches!(entry.file_type(), FileType::Directory | FileType::Unknown)
+            && !matches!(entry.file_name().to_bytes(), b"." | b"..")
+    };
+    let name = |entry: rustix::fs::DirEntry| path.join(OsStr::from_bytes(entry.file_name().to_bytes()));
+    entries.flatten().filter(is_directory).map(name).collect()
 }
 
 /// The name of this host, as `uname(2)` gives it.

@@ -3,136 +3,143 @@
 use std::time::{Duration, Instant};
 
 use aileron_discovery::protocol::launch::in_one_line;
-use aileron_discovery::{Advertisement, Damage, PublishError, StateFile};
+use aileron_discovery::{Advertisement, DirStamp, Epoch, PublishError, StateFile};
 
 use super::Keeper;
-
-/// One damaged file is an accident, mended at once; a little later, so that an editor's rename is not met halfway.
-const AFTER_ONE: Duration = Duration::from_millis(200);
-
-/// Several gone may be an `rm -rf` on its way to the lock: with 120,000 other files in the directory it removed the record
-/// 1.4 s before the lock, and a record resurrected in between makes `rm` fail. So the directory must have been quiet first.
-const AFTER_SEVERAL: Duration = Duration::from_secs(2);
+use super::wound::{Extent, Wound};
 
 /// After a failed restoration, which itself makes events in the directory.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// What is known of the record's health.
+/// What is known of the health of the owner's files.
 #[derive(Debug)]
 pub(crate) struct Mender {
     published: Option<Advertisement>,
-    damaged: Option<Damaged>,
-    /// A look at the record is due.
-    check: bool,
-    not_before: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Damaged {
-    extent: Damage,
-    first: Instant,
-    last_change: Instant,
-}
-
-impl Damaged {
-    fn due(&self) -> Instant {
-        match self.extent {
-            Damage::Several => self.last_change + AFTER_SEVERAL,
-            Damage::None | Damage::One => self.first + AFTER_ONE,
-        }
-    }
+    wound: Option<Wound<Option<DirStamp>>>,
+    /// When the next look at the files is due.
+    next_look: Option<Instant>,
 }
 
 impl Mender {
     pub(crate) fn new() -> Self {
-        Self { published: None, damaged: None, check: false, not_before: None }
+        Self { published: None, wound: None, next_look: None }
     }
 
     pub(crate) fn published(&self) -> Option<&Advertisement> {
         self.published.as_ref()
     }
 
-    /// Something happened in the directory, or a poll came round.
-    pub(crate) fn noticed(&mut self, changed: bool, now: Instant) {
-        self.check = true;
-        if let Some(damaged) = &mut self.damaged
-            && changed
-        {
-            damaged.last_change = now;
-        }
+    /// Something happened, or a poll came round: the files are looked at as soon as may be.
+    pub(crate) fn noticed(&mut self, now: Instant) {
+        self.next_look = Some(now);
     }
 
     pub(crate) fn due(&self) -> Option<Instant> {
-        let due = self.damaged.as_ref().map(Damaged::due)?;
-        Some(self.not_before.map_or(due, |earliest| due.max(earliest)))
+        self.next_look
     }
 }
 
 impl Keeper {
     /// The first publication, which the start of the service waits for.
-    pub(super) fn publish_first(&mut self, record: Advertisement, now: Instant) -> Result<(), PublishError> {
+    pub(super) fn publish_first(
+        &mut self,
+        mut record: Advertisement,
+        now: Instant,
+    ) -> Result<Advertisement, PublishError> {
         if self.policy.ending().is_some() {
             return Err(PublishError::NotOwner { path: self.lock.ownership().lock_path().to_owned() });
         }
+        // The service may have taken a larger one since the record was made.
+        record.epoch = Some(self.lock.ownership().epoch());
         self.lock.publish(&record).inspect_err(|_| {
             // A directory that is being removed fails in many ways; what it means is told by the lock alone.
             self.look(now);
         })?;
-        self.mender.published = Some(record);
+        self.mender.published = Some(record.clone());
         self.shared.advance(aileron_discovery::protocol::control::DaemonState::Ready);
         self.shared.activity.touch();
         self.watch.watch_records();
         self.next_poll = self.next_poll.min(now + self.watch.interval());
-        Ok(())
+        Ok(record)
     }
 
-    /// Looks at the record if there is reason to, and restores it when it is time to. Never while leaving, never while
-    /// ownership is in doubt.
+    /// Has the record tell of this epoch. From now on the record counts as damaged, and is mended like any damage: not in
+    /// the middle of a removal, whose flood of events may be what the new epoch is for.
+    pub(super) fn write_down(&mut self, epoch: Epoch) {
+        if let Some(record) = &mut self.mender.published {
+            record.epoch = Some(epoch);
+            self.mender.noticed(Instant::now());
+        }
+    }
+
+    /// Looks at the owner's files if there is reason to, and restores what is damaged when it is time to. Never while
+    /// leaving, never while ownership is in doubt.
     pub(super) fn mend(&mut self, now: Instant) {
         if self.policy.ending().is_some() || self.second_look.is_some() {
+            self.mender.next_look = None;
             return;
         }
-        if std::mem::take(&mut self.mender.check) {
-            self.examine(now);
+        if self.mender.next_look.is_none_or(|due| now < due) {
+            return;
         }
-        if self.mender.due().is_some_and(|due| now >= due) {
-            self.mender.damaged = None;
-            self.restore();
-        }
-    }
-
-    fn examine(&mut self, now: Instant) {
-        let Some(record) = &self.mender.published else { return };
-        let extent = self.lock.damage(record);
-        self.mender.damaged = match (extent, self.mender.damaged) {
-            (Damage::None, _) => None,
-            (extent, None) => Some(Damaged { extent, first: now, last_change: now }),
-            (extent, Some(known)) => Some(Damaged { extent, ..known }),
-        };
-        if extent == Damage::None {
-            self.set_fault(None);
-            self.reopen_log();
-        }
-    }
-
-    fn restore(&mut self) {
-        let Some(record) = &self.mender.published else { return };
-        let path = self.lock.state_dir().path(StateFile::Record);
-        match self.lock.restore(record) {
-            Ok(()) => {
-                tracing::warn!(event = "restored", path = %path.display(), "restored the record");
+        self.mender.next_look = None;
+        match self.damage() {
+            None => {
+                self.mender.wound = None;
                 self.set_fault(None);
-                self.mender.not_before = None;
+                // Whole, but perhaps another file than the one that is watched.
                 self.watch.watch_records();
             }
+            Some(extent) => self.treat(extent, now),
+        }
+    }
+
+    /// How much of record, pid file and log is not as this owner left it.
+    fn damage(&self) -> Option<Extent> {
+        let record = self.mender.published.as_ref()?;
+        let log_gone = self.log.as_ref().is_some_and(|log| log.is_gone(&self.lock));
+        match self.lock.damaged_files(record) + usize::from(log_gone) {
+            0 => None,
+            1 => Some(Extent::One),
+            _ => Some(Extent::Several),
+        }
+    }
+
+    fn treat(&mut self, extent: Extent, now: Instant) {
+        let stamp = self.lock.directory_stamp();
+        let wound = self.mender.wound.get_or_insert_with(|| Wound::new(extent, stamp, now));
+        wound.look(extent, stamp, now);
+        if !wound.may_be_mended(now) {
+            self.mender.next_look = Some(wound.next_look(now));
+        } else if self.restore() {
+            self.mender.wound = None;
+        } else {
+            self.mender.next_look = Some(now + AFTER_FAILURE);
+        }
+    }
+
+    /// Whether there is nothing more to do.
+    fn restore(&mut self) -> bool {
+        let Some(record) = &self.mender.published else { return true };
+        let path = self.lock.state_dir().path(StateFile::Record);
+        if let Some(log) = &self.log {
+            log.reopen_if_gone(&self.lock);
+        }
+        if self.lock.damaged_files(record) == 0 {
+            return true;
+        }
+        match self.lock.restore(record) {
+            Ok(()) => {
+                tracing::warn!(event = "restored", path = %path.display(), "wrote the record anew");
+                self.set_fault(None);
+                self.watch.watch_records();
+                true
+            }
             // The next look says what became of us.
-            Err(PublishError::NotOwner { .. }) => {}
-            // Tried again at the next event or poll.
+            Err(PublishError::NotOwner { .. }) => true,
             Err(error) => {
-                let fault = in_one_line(&error);
-                self.set_fault(Some(fault));
-                self.mender.not_before = Some(Instant::now() + AFTER_FAILURE);
-                self.mender.check = true;
+                self.set_fault(Some(in_one_line(&error)));
+                false
             }
         }
     }
@@ -145,13 +152,6 @@ impl Keeper {
                 tracing::error!(event = "record_fault", fault, "cannot restore the record");
             }
             *known = fault;
-        }
-    }
-
-    /// A log that was deleted or moved away under a live owner is begun again.
-    fn reopen_log(&self) {
-        if let Some(log) = &self.log {
-            log.reopen_if_gone(&self.lock);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! No file events: the poll alone. Said in `status`, never pretended.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 
 use super::{FileNews, Targets};
 
@@ -13,7 +14,11 @@ impl Watcher {
         (None, vec!["file events are not implemented on this platform".to_owned()])
     }
 
-    pub(crate) fn watch_records(&self, _targets: &Targets<'_>) {
+    pub(crate) fn watch_records(&self, _records: &[PathBuf]) {
+        match self.0 {}
+    }
+
+    pub(crate) fn let_go(self) {
         match self.0 {}
     }
 

@@ -9,8 +9,8 @@ use aileron_discovery::process::Elsewhere;
 use aileron_discovery::protocol::control::DaemonState;
 use aileron_discovery::{Deadline, Hold, OwnerLock, StartGate, StateFile, probe_lock};
 use aileron_spawn::{
-    Autostart, EnsureError, EnsureOptions, Ensured, Finding, HoldRule, Launch, LaunchError, StartReason,
-    ensure_running, find,
+    Autostart, EnsureError, EnsureOptions, Ensured, Finding, HoldRule, Launch, LaunchError, Program,
+    StartReason, ensure_running, find,
 };
 
 use crate::fake::{Fake, Manner};
@@ -273,8 +273,12 @@ fn a_daemon_that_always_finds_the_lock_held_is_not_launched_for_ever() {
     // A plain shell redirects to descriptors of one digit only; the path serves for any.
     let script = r#"echo >> "$LC_LAUNCHES"; echo '{"kind":"held"}' > /proc/$$/fd/$2"#;
     let args = ["-c", script, "sh"];
-    let launch = Launch { program: "/bin/sh".into(), args: args.map(Into::into).to_vec(), env: Vec::new() }
-        .with_env("LC_LAUNCHES", home.beside("launches"));
+    let launch = Launch {
+        program: Program::File("/bin/sh".into()),
+        args: args.map(Into::into).to_vec(),
+        env: Vec::new(),
+    }
+    .with_env("LC_LAUNCHES", home.beside("launches"));
     let error = home.ensure(&launch).unwrap_err();
     assert!(matches!(error, EnsureError::NoneStayed { launches: 3, .. }), "{error:?}");
     assert_eq!(home.launches(), 3);

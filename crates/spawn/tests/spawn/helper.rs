@@ -10,8 +10,8 @@ use std::time::Duration;
 use aileron_discovery::protocol::control::DaemonState;
 use aileron_discovery::protocol::launch::{Failure, LaunchMessage, LaunchPipe};
 use aileron_discovery::protocol::route;
-use aileron_discovery::{Advertisement, OwnerLock, StateDir};
-use aileron_spawn::{EnsureError, Launch, LaunchError};
+use aileron_discovery::{Advertisement, ExitRecord, OwnerLock, StateDir};
+use aileron_spawn::{EnsureError, Launch, LaunchError, Program};
 
 use crate::fake::{http, prove, read_request};
 use crate::home::{Home, PATIENCE, record_at, tool};
@@ -100,10 +100,23 @@ fn serve(listener: TcpListener, lock: OwnerLock, record: &Advertisement, manner:
             assert!(request.contains(&format!("Bearer {}", record.token.expose())), "{request}");
             stream.write_all(&http(202, "")).unwrap();
             drop((listener, stream));
-            lock.withdraw().unwrap();
+            lock.withdraw(&exit_record()).unwrap();
             drop(lock);
             std::process::exit(0);
         }
+    }
+}
+
+fn exit_record() -> ExitRecord {
+    ExitRecord {
+        schema: 1,
+        reason: "stop_request".to_owned(),
+        exit_status: 0,
+        version: "1.0.0".to_owned(),
+        pid: std::process::id(),
+        at: "2026-01-02T03:04:05Z".to_owned(),
+        uptime_ms: 0,
+        epoch: None,
     }
 }
 
@@ -133,7 +146,7 @@ fn client() {
     let Some(script) = std::env::var_os("SPAWN_TEST_SCRIPT") else { return };
     let home = Home::new();
     let launch = Launch {
-        program: "/bin/sh".into(),
+        program: Program::File("/bin/sh".into()),
         args: vec!["-c".into(), script, "sh".into()],
         env: vec![("SPAWN_TEST_EXTRA".into(), "given".into())],
     };

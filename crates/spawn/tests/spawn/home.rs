@@ -81,7 +81,6 @@ impl Home {
     pub(crate) fn daemon(&self, manner: &str) -> Launch {
         let args = helper_args("helper::daemon").map(Into::into).to_vec();
         Launch::of_this_program(args)
-            .unwrap()
             .with_env("SPAWN_TEST_DIR", self.dir.root())
             .with_env("SPAWN_TEST_MANNER", manner)
             .with_env("SPAWN_TEST_LAUNCHES", self.beside("launches"))
@@ -164,6 +163,7 @@ pub(crate) fn record_at(address: std::net::SocketAddr) -> Advertisement {
         protocol: 1,
         instance: Some(InstanceId::random().unwrap()),
         name: "spawn-test".to_owned(),
+        epoch: None,
         process: Some(ProcessRecord::of_this_process()),
         host: aileron_discovery::process::host_name(),
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use aileron_spawn::{EnsureError, Launch, LaunchError};
+use aileron_spawn::{EnsureError, Launch, LaunchError, Program};
 
 use crate::home::{Home, helper_args, is_gone, until};
 
@@ -12,7 +12,11 @@ use crate::home::{Home, helper_args, is_gone, until};
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 fn script(text: &str) -> Launch {
-    Launch { program: "/bin/sh".into(), args: vec!["-c".into(), text.into(), "sh".into()], env: Vec::new() }
+    Launch {
+        program: Program::File("/bin/sh".into()),
+        args: vec!["-c".into(), text.into(), "sh".into()],
+        env: Vec::new(),
+    }
 }
 
 /// The end of a launch of `text`, and its last lines.
@@ -87,7 +91,7 @@ fn a_program_that_cannot_be_executed_is_named() {
     let home = Home::new();
     let no_program = std::fs::canonicalize("/etc/passwd").unwrap();
     for program in [Path::new("/nowhere/daemon"), &no_program] {
-        let launch = Launch { program: program.to_owned(), ..script("") };
+        let launch = Launch { program: Program::File(program.to_owned()), ..script("") };
         let error = home.ensure(&launch).unwrap_err();
         let EnsureError::Launch(LaunchError::Spawn { program: named, .. }) = &error else {
             panic!("{error:?}")
