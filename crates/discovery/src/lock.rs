@@ -143,6 +143,28 @@ impl OwnerLock {
         &self.ownership
     }
 
+    /// Takes the directory that stands at the path now for the one to write in, if the held lock is in it too: somebody put
+    /// a copy of the directory in its place whose lock is a hard link of ours (`cp -al`). This is still the owner, and what
+    /// it writes has to be where clients look. Returns whether the directory was another one.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be looked at or is refused; the present one is kept then.
+    pub fn follow_directory(&mut self) -> Result<bool, StateDirError> {
+        let io =
+            |source| StateDirError::Io { step: "look at", path: self.state_dir.root().to_owned(), source };
+        if self.dir.stands_at(self.state_dir.root()).map_err(io)? {
+            return Ok(false);
+        }
+        let there = self.state_dir.open()?;
+        let name = self.state_dir.tool().file_name(StateFile::Lock);
+        let is_ours = there.identity(&name).map_err(io)? == self.ownership.lock_id();
+        if is_ours {
+            self.dir = there;
+        }
+        Ok(is_ours)
+    }
+
     /// The directory it was acquired in.
     pub fn state_dir(&self) -> &StateDir {
         &self.state_dir

@@ -174,6 +174,16 @@ impl DirHandle {
         }
     }
 
+    /// Whether this is the directory that stands at `path`.
+    pub(crate) fn stands_at(&self, path: &Path) -> io::Result<bool> {
+        Ok(id_of(&rustix::fs::fstat(&self.0)?) == path_identity(path)?)
+    }
+
+    /// The identity of what stands at `name`.
+    pub(crate) fn identity(&self, name: &str) -> io::Result<FileId> {
+        Ok(id_of(&rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+
     pub(crate) fn exists(&self, name: &str) -> io::Result<bool> {
         match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),

@@ -173,6 +173,21 @@ impl DirHandle {
         }
     }
 
+    /// Always: it is known by its path.
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "the signature is the same on every platform"
+    )]
+    pub(crate) fn stands_at(&self, _path: &Path) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// The identity of what stands at `name`.
+    pub(crate) fn identity(&self, name: &str) -> io::Result<FileId> {
+        path_identity(&self.0.join(name))
+    }
+
     pub(crate) fn exists(&self, name: &str) -> io::Result<bool> {
         match std::fs::symlink_metadata(self.0.join(name)) {
             Ok(_) => Ok(true),

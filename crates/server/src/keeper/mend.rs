@@ -75,14 +75,18 @@ impl Keeper {
     /// Looks at the owner's files if there is reason to, and restores what is damaged when it is time to. Never while
     /// leaving, never while ownership is in doubt.
     pub(super) fn mend(&mut self, now: Instant) {
-        if self.policy.ending().is_some() || self.second_look.is_some() {
+        if self.policy.ending().is_some() {
             self.mender.next_look = None;
+        }
+        if let Some(decided) = self.second_look {
+            self.mender.next_look = self.mender.next_look.map(|due| due.max(decided));
             return;
         }
         if self.mender.next_look.is_none_or(|due| now < due) {
             return;
         }
         self.mender.next_look = None;
+        self.follow_directory();
         match self.damage() {
             None => {
                 self.mender.wound = None;
@@ -91,6 +95,20 @@ impl Keeper {
                 self.watch.watch_records();
             }
             Some(extent) => self.treat(extent, now),
+        }
+    }
+
+    /// An error leaves everything as it is: if it means a loss, the next look says so.
+    fn follow_directory(&mut self) {
+        match self.lock.follow_directory() {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!(
+                    event = "directory",
+                    "another directory with the same lock stands at the path"
+                );
+            }
+            Err(error) => tracing::debug!(error = in_one_line(&error), "cannot look at the directory"),
         }
     }
 
