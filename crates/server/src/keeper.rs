@@ -150,7 +150,11 @@ impl Keeper {
             self.check_idle(now);
             self.decide(Event::Tick, now);
             if self.runtime_gone && self.policy.ending().is_none() {
-                return Ok(Kept::GivenUp);
+                if self.mender.published().is_none() {
+                    return Ok(Kept::GivenUp);
+                }
+                // A panic between publication and service: what was advertised has to be withdrawn.
+                self.cause(ShutdownReason::ServeError, now);
             }
             if self.policy.ending().is_some_and(|ending| ending.over) {
                 return self.finish();

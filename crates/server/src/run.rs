@@ -141,9 +141,10 @@ fn conclude(
     let kept = keeper.join().expect("the keeper catches its own panics");
     match (kept, served) {
         (Kept::Ended(reason), Ok(was_ready)) => Ok(Ended { reason, was_ready }),
+        // The service broke off, and this is why.
+        (Kept::GivenUp | Kept::Ended(ShutdownReason::ServeError), Err(error)) => Err(error),
         // A start that failed because an end was decided meanwhile has that end as its reason.
         (Kept::Ended(reason), Err(_)) => Ok(Ended { reason, was_ready: false }),
-        (Kept::GivenUp, Err(error)) => Err(error),
         (Kept::GivenUp, Ok(_)) => unreachable!("a service that returns was told to by a decided end"),
     }
 }
