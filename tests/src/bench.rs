@@ -29,6 +29,38 @@ pub struct Programs {
     pub terminal: &'static Path,
     /// Acquires the lock again and again.
     pub acquire: &'static Path,
+    /// Executes a program for which system calls fail, or lie.
+    pub faults: &'static Path,
+}
+
+/// Where a bench has its home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileSystem {
+    /// Wherever temporary files go.
+    Any,
+    /// On a disk, where temporary files outlive a boot if they go to memory.
+    Disk,
+    /// On a tmpfs.
+    Memory,
+}
+
+impl FileSystem {
+    fn directory(self) -> PathBuf {
+        let usual = std::env::temp_dir();
+        let directory = match self {
+            Self::Any => usual,
+            Self::Disk if !is_tmpfs(&usual) => usual,
+            Self::Disk => "/var/tmp".into(),
+            Self::Memory => "/dev/shm".into(),
+        };
+        assert_eq!(is_tmpfs(&directory), self == Self::Memory || self == Self::Any && is_tmpfs(&directory));
+        directory.canonicalize().expect("the directory for temporary files is there")
+    }
+}
+
+fn is_tmpfs(directory: &Path) -> bool {
+    // TMPFS_MAGIC of statfs(2).
+    rustix::fs::statfs(directory).is_ok_and(|found| found.f_type == 0x0102_1994)
 }
 
 /// One test's own place.
@@ -42,20 +74,24 @@ pub struct Bench {
 
 impl Bench {
     /// An empty home. Nothing is started and no state directory is made.
-    pub fn new(programs: Programs) -> Self {
+    pub fn on(file_system: FileSystem, programs: Programs) -> Self {
         static SUBREAPER: Once = Once::new();
         SUBREAPER.call_once(|| {
             rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
                 .expect("prctl(PR_SET_CHILD_SUBREAPER)");
         });
-        let base = std::env::temp_dir().canonicalize().expect("the directory for temporary files is there");
-        let temp =
-            tempfile::Builder::new().prefix("aileron-test-").tempdir_in(base).expect("a temporary directory");
+        let temp = tempfile::Builder::new().prefix("aileron-test-").tempdir_in(file_system.directory());
+        let temp = temp.expect("a temporary directory");
         // Another user's daemon must be able to get to its home.
         crate::set_mode(temp.path(), 0o755);
         let home = temp.path().join("users/home");
         fs::create_dir_all(&home).expect("a home");
         Self { programs, temp, home, started: Arc::default() }
+    }
+
+    /// The directory in which everything is, which goes with the bench.
+    pub fn root(&self) -> &Path {
+        self.temp.path()
     }
 
     /// `$HOME`.
@@ -91,6 +127,12 @@ impl Bench {
     /// The product.
     pub fn aileron(&self, args: &[&str]) -> Call {
         self.call(self.programs.aileron).args(args)
+    }
+
+    /// Any call, with these system calls failing for it and for whatever it starts: `flock=ENOLCK`, or `flock=0` for one
+    /// that does nothing and says that all is well.
+    pub fn faulty(&self, faults: &[&str], program: &Path) -> Call {
+        self.call(self.programs.faults).args(faults).arg("--").arg(program)
     }
 
     /// Has a client start the daemon.

@@ -18,33 +18,43 @@ mod facts;
 mod files;
 pub mod http;
 mod log;
+mod mounts;
 mod process;
 mod receiver;
 mod stranger;
+pub mod sys;
 
-pub use bench::{Bench, Programs};
+pub use bench::{Bench, FileSystem, Programs};
 pub use call::{Call, Outcome, Running};
 pub use daemon::Daemon;
 pub use facts::{PROMPT, until};
 pub use files::{Snapshot, Tree, lock_file, put_fifo, set_mode};
 pub use log::Log;
+pub use mounts::{Mount, in_own_mounts};
 pub use process::{End, Process, processes_mentioning};
 pub use receiver::{Receiver, Stale};
 pub use rustix::process::Signal;
 pub use stranger::Stranger;
 
-/// A [`Bench`] with the helper programs of this package.
+/// A [`Bench`] with the helper programs of this package, on the file system that is given or on any.
 #[macro_export]
 macro_rules! bench {
     () => {
-        $crate::Bench::new($crate::Programs {
-            aileron: env!("CARGO_BIN_EXE_helper-daemon").as_ref(),
-            fenced: env!("CARGO_BIN_EXE_helper-fenced").as_ref(),
-            service: env!("CARGO_BIN_EXE_helper-service").as_ref(),
-            slow: env!("CARGO_BIN_EXE_helper-slow").as_ref(),
-            stranger: env!("CARGO_BIN_EXE_helper-stranger").as_ref(),
-            terminal: env!("CARGO_BIN_EXE_helper-terminal").as_ref(),
-            acquire: env!("CARGO_BIN_EXE_helper-acquire").as_ref(),
-        })
+        $crate::bench!($crate::FileSystem::Any)
+    };
+    ($file_system:expr) => {
+        $crate::Bench::on(
+            $file_system,
+            $crate::Programs {
+                aileron: env!("CARGO_BIN_EXE_helper-daemon").as_ref(),
+                fenced: env!("CARGO_BIN_EXE_helper-fenced").as_ref(),
+                service: env!("CARGO_BIN_EXE_helper-service").as_ref(),
+                slow: env!("CARGO_BIN_EXE_helper-slow").as_ref(),
+                stranger: env!("CARGO_BIN_EXE_helper-stranger").as_ref(),
+                terminal: env!("CARGO_BIN_EXE_helper-terminal").as_ref(),
+                acquire: env!("CARGO_BIN_EXE_helper-acquire").as_ref(),
+                faults: env!("CARGO_BIN_EXE_helper-faults").as_ref(),
+            },
+        )
     };
 }
