@@ -61,6 +61,16 @@ pub fn lock_file(path: &Path) -> File {
     file
 }
 
+/// Makes a twin of a private directory: each of its files has a second name there.
+pub fn link_all(directory: &Path, twin: &Path) {
+    fs::create_dir(twin).expect("a directory beside it");
+    set_mode(twin, 0o700);
+    for entry in fs::read_dir(directory).expect("it can be read") {
+        let entry = entry.expect("it can be read");
+        fs::hard_link(entry.path(), twin.join(entry.file_name())).expect("a link to a file of our own");
+    }
+}
+
 /// Sets permission bits.
 pub fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("the mode of our own file can be set");

@@ -4,9 +4,11 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aileron_tests::{Bench, Daemon, End, bench, until};
+use aileron_tests::{Bench, Daemon, End, FileSystem, bench, until};
+use rustix::fs::{CWD, FileType, Mode, RenameFlags};
 
 /// The keeper looks 10 ms after an event, 100 ms later once more where a link remains, and nothing is in flight.
 const WITH_EVENTS: Duration = Duration::from_secs(2);
@@ -27,8 +29,14 @@ enum After {
 
 /// A serves; the lock goes from its path; A has noticed and is gone, without a word from anybody. Then a client has a
 /// successor, and it is the only daemon there is.
-fn displaced_by(fault: fn(&Bench), after: After, options: &[&str], patience: Duration) {
-    let bench = bench!();
+fn displaced_by(
+    fault: fn(&Bench),
+    after: After,
+    file_system: FileSystem,
+    options: &[&str],
+    patience: Duration,
+) {
+    let bench = bench!(file_system);
     let old = bench.start(options);
     fault(&bench);
     assert_eq!(old.process.wait(patience), End::Status(0));
@@ -57,16 +65,52 @@ macro_rules! faults {
             use super::*;
 
             #[test]
-            fn p2_noticed_with_events() {
-                displaced_by($fault, After::$after, &[], WITH_EVENTS);
+            fn p2_noticed_with_events_on_disk() {
+                displaced_by($fault, After::$after, FileSystem::Disk, &[], WITH_EVENTS);
             }
 
             #[test]
-            fn p2_noticed_without_events() {
-                displaced_by($fault, After::$after, &POLL_ONLY, WITHOUT_EVENTS);
+            fn p2_noticed_with_events_on_tmpfs() {
+                displaced_by($fault, After::$after, FileSystem::Memory, &[], WITH_EVENTS);
+            }
+
+            #[test]
+            fn p2_noticed_without_events_on_disk() {
+                displaced_by($fault, After::$after, FileSystem::Disk, &POLL_ONLY, WITHOUT_EVENTS);
+            }
+
+            #[test]
+            fn p2_noticed_without_events_on_tmpfs() {
+                displaced_by($fault, After::$after, FileSystem::Memory, &POLL_ONLY, WITHOUT_EVENTS);
             }
         }
     )* };
+}
+
+/// Puts over the lock, in one step, what `make` puts beside it.
+fn put_over_the_lock(bench: &Bench, make: impl FnOnce(&Path)) {
+    make(&bench.file("fresh"));
+    fs::rename(bench.file("fresh"), bench.file("daemon.lock")).unwrap();
+}
+
+/// As `mknod(1)`; a device takes root.
+fn make_node(path: &Path, kind: FileType) {
+    let null = rustix::fs::makedev(1, 3);
+    rustix::fs::mknodat(CWD, path, kind, Mode::RUSR | Mode::WUSR, null)
+        .unwrap_or_else(|error| panic!("mknod {}: {error}; this test must be run as root", path.display()));
+}
+
+/// Both names change in one step: there is no moment at which nothing stands at either.
+fn exchange(one: &Path, other: &Path) {
+    rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
+}
+
+/// Another private directory beside the state.
+fn another_directory(bench: &Bench) -> PathBuf {
+    let other = bench.beside("other");
+    fs::create_dir(&other).unwrap();
+    aileron_tests::set_mode(&other, 0o700);
+    other
 }
 
 faults! {
@@ -77,9 +121,16 @@ faults! {
     /// The lock is renamed: the held inode keeps its link, so absence takes a second look.
     lock_renamed(Free): |bench| fs::rename(bench.file("daemon.lock"), bench.file("aside")).unwrap();
     /// `sed -i` or `tar -x` over the directory: the same name, another inode.
-    lock_replaced_by_a_file(Free): |bench| {
-        fs::write(bench.file("fresh"), "").unwrap();
-        fs::rename(bench.file("fresh"), bench.file("daemon.lock")).unwrap();
+    lock_replaced_by_a_file(Free): |bench| put_over_the_lock(bench, |path| fs::write(path, "").unwrap());
+    /// `cp -al` or a deduplicating backup: the name is now a link to a file that is somebody else's too.
+    lock_replaced_by_a_link_of_another_file(Free): |bench| {
+        fs::write(bench.beside("original"), "").unwrap();
+        put_over_the_lock(bench, |path| fs::hard_link(bench.beside("original"), path).unwrap());
+    };
+    /// The held inode keeps a link elsewhere, and another file stands at the path: that is proof enough.
+    lock_replaced_while_linked_elsewhere(Free): |bench| {
+        fs::hard_link(bench.file("daemon.lock"), bench.file("link")).unwrap();
+        put_over_the_lock(bench, |path| fs::write(path, "").unwrap());
     };
     /// A directory where the lock was.
     lock_replaced_by_a_directory(Blocked): |bench| {
@@ -91,6 +142,18 @@ faults! {
         fs::rename(bench.file("daemon.lock"), bench.file("aside")).unwrap();
         symlink("aside", bench.file("daemon.lock")).unwrap();
     };
+    /// A FIFO, whose opening would block whoever asks about the lock.
+    lock_replaced_by_a_fifo(Blocked): |bench| {
+        put_over_the_lock(bench, |path| make_node(path, FileType::Fifo));
+    };
+    /// A socket, which nobody can open.
+    lock_replaced_by_a_socket(Blocked): |bench| {
+        put_over_the_lock(bench, |path| make_node(path, FileType::Socket));
+    };
+    /// `/dev/null`, which would grant any lock to anybody.
+    lock_replaced_by_a_device(Blocked): |bench| {
+        put_over_the_lock(bench, |path| make_node(path, FileType::CharacterDevice));
+    };
     /// The directory is moved away with everything in it.
     directory_renamed(Free): |bench| fs::rename(bench.state(), bench.beside("moved")).unwrap();
     /// The directory is replaced by an empty one.
@@ -98,11 +161,41 @@ faults! {
         fs::rename(bench.state(), bench.beside("moved")).unwrap();
         bench.make_state();
     };
-    /// A grandparent is moved: `inotify(7)` tells of nothing on the file or its directory.
+    /// A deployment that swaps two directories in one step (`renameat2(2)`): the path is never empty.
+    directory_swapped(Free): |bench| exchange(&bench.state(), &another_directory(bench));
+    /// The same, with a directory that has a lock of its own, as a restored backup has.
+    directory_swapped_with_another_state(Free): |bench| {
+        let other = another_directory(bench);
+        fs::write(other.join("daemon.lock"), "").unwrap();
+        exchange(&bench.state(), &other);
+    };
+    /// The parent is moved: `inotify(7)` tells of nothing on the file or its directory.
+    parent_renamed(Free): |bench| {
+        fs::rename(bench.home(), bench.home().with_file_name("moved")).unwrap();
+        fs::create_dir_all(bench.home()).unwrap();
+    };
+    /// A grandparent is moved.
     grandparent_renamed(Free): |bench| {
         let users = bench.home().parent().unwrap();
         fs::rename(users, users.with_file_name("moved")).unwrap();
         fs::create_dir_all(bench.home()).unwrap();
+    };
+    /// And the one above it, the highest that is this test's to move.
+    great_grandparent_renamed(Free): |bench| {
+        let away = bench.root().with_extension("moved");
+        fs::rename(bench.root(), &away).unwrap();
+        fs::create_dir_all(bench.home()).unwrap();
+        // Goes with the rest of this test's files.
+        fs::rename(&away, bench.root().join("moved")).unwrap();
+    };
+    /// A grandparent is swapped in one step with a tree that has a state of its own at the same place.
+    grandparent_swapped(Free): |bench| {
+        let users = bench.home().parent().unwrap();
+        let other = users.with_file_name("other");
+        fs::create_dir_all(other.join("home/.aileron")).unwrap();
+        aileron_tests::set_mode(&other.join("home/.aileron"), 0o700);
+        fs::write(other.join("home/.aileron/daemon.lock"), "").unwrap();
+        exchange(users, &other);
     };
 }
 
