@@ -27,8 +27,11 @@ fn polls_because_of(daemon: &Daemon, path: &Path) {
         let why = said["missing"].as_str()?;
         (said["mode"] == "poll" && said["interval_ms"] == 1000 && why.contains(path)).then_some(())
     });
-    let watcher = daemon.view()["watcher"].take();
-    assert_eq!((&watcher["mode"], &watcher["interval_ms"]), (&"poll".into(), &1000.into()), "{watcher}");
+    // It is said in the log a moment before it can be asked for.
+    let watcher = until("the daemon says so too", PROMPT, || {
+        Some(daemon.view()["watcher"].take()).filter(|watcher| watcher["mode"] == "poll")
+    });
+    assert_eq!(watcher["interval_ms"], 1000, "{watcher}");
     assert!(watcher["missing"].as_array().unwrap().iter().any(|why| why.as_str().unwrap().contains(path)));
     assert!(daemon.log.events("displaced").is_empty());
 }
