@@ -2,9 +2,11 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a step that fails is the failure of the test")]
 
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{chown, symlink};
+use std::time::Duration;
 
-use aileron_tests::{Bench, Daemon, bench, set_mode};
+use aileron_tests::{Bench, Daemon, End, PROMPT, bench, set_mode, until};
+use rustix::fs::{CWD, RenameFlags};
 
 /// `nobody`, on most systems; any uid without privileges will do.
 const NOBODY: u32 = 65534;
@@ -16,7 +18,7 @@ fn p5_a_look_that_fails_proves_nothing() {
     let bench = bench!();
     let daemon = of_nobody(&bench);
     set_mode(bench.home(), 0o000);
-    let doubt = daemon.log.wait_for("doubt", aileron_tests::PROMPT);
+    let doubt = daemon.log.wait_for("doubt", PROMPT);
     assert!(doubt["error"].as_str().is_some_and(|error| error.contains("ermission")), "{doubt}");
     daemon.three_looks();
     assert_eq!(daemon.handshake().unwrap().status, 200, "the last answer stays in force for the fence too");
@@ -34,14 +36,43 @@ fn p5_a_loss_behind_a_closed_door_is_found_when_it_opens() {
     let bench = bench!();
     let daemon = of_nobody(&bench);
     set_mode(bench.home(), 0o000);
-    daemon.log.wait_for("doubt", aileron_tests::PROMPT);
+    daemon.log.wait_for("doubt", PROMPT);
     // As root, to whom the door is open.
     std::fs::remove_file(bench.file("daemon.lock")).unwrap();
     daemon.three_looks();
     assert!(daemon.process.is_alive());
     set_mode(bench.home(), 0o755);
-    assert_eq!(daemon.process.wait(aileron_tests::PROMPT), aileron_tests::End::Status(0));
-    assert_eq!(daemon.log.wait_for("ended", aileron_tests::PROMPT)["reason"], "displaced");
+    assert_eq!(daemon.process.wait(PROMPT), End::Status(0));
+    assert_eq!(daemon.log.wait_for("ended", PROMPT)["reason"], "displaced");
+}
+
+/// An ancestor becomes a symlink to itself, by a slip in a script: `ELOOP` is no absence. The lock may stand where it stood;
+/// once the path leads anywhere again, it is seen that it does, and everything is watched as before.
+#[test]
+fn p5_a_path_that_leads_in_circles_proves_nothing() {
+    for options in [&[][..], &["--no-lock-events", "--lock-poll-interval", "100ms"]] {
+        let bench = bench!();
+        let daemon = bench.start(options);
+        let aside = bench.root().join("aside");
+        symlink(bench.home(), &aside).unwrap();
+        let exchange =
+            || rustix::fs::renameat_with(CWD, bench.home(), CWD, &aside, RenameFlags::EXCHANGE).unwrap();
+        exchange();
+        let doubt = daemon.log.wait_for("doubt", PROMPT);
+        assert!(doubt["error"].as_str().unwrap().contains("symbolic links"), "{doubt}");
+        daemon.three_looks();
+        assert_eq!(daemon.handshake().unwrap().status, 200, "the last answer stays in force");
+        exchange();
+        if options.is_empty() {
+            until("it is armed again", Duration::from_secs(30), || {
+                (daemon.log.events("watching").pop()?["mode"] == "events").then_some(())
+            });
+        }
+        assert_eq!(bench.aileron(&["url"]).succeed().stdout.trim(), daemon.url());
+        assert!(daemon.log.events("suspect").is_empty() && daemon.log.events("displaced").is_empty());
+        std::fs::remove_file(bench.file("daemon.lock")).unwrap();
+        assert_eq!(daemon.process.wait(PROMPT), End::Status(0));
+    }
 }
 
 fn of_nobody(bench: &Bench) -> Daemon {

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use aileron_tests::{Bench, Daemon, End, FileSystem, PROMPT, bench, set_mode, until};
+use aileron_tests::{Bench, Daemon, End, FileSystem, PROMPT, bench, link_all, set_mode, until};
 use rustix::fs::{CWD, RenameFlags};
 
 const BOTH: [FileSystem; 2] = [FileSystem::Disk, FileSystem::Memory];
@@ -88,7 +88,7 @@ fn p5_a_directory_swapped_for_its_twin() {
         let bench = bench!(file_system);
         let daemon = bench.start(&["--lock-poll-interval", "1h"]);
         let twin = bench.beside("twin");
-        aileron_tests::link_all(&bench.state(), &twin);
+        link_all(&bench.state(), &twin);
         rustix::fs::renameat_with(CWD, bench.state(), CWD, &twin, RenameFlags::EXCHANGE).unwrap();
         assert_eq!(bench.aileron(&["url"]).succeed().stdout.trim(), daemon.url());
         assert!(daemon.log.events("suspect").is_empty() && daemon.log.events("displaced").is_empty());
@@ -96,6 +96,24 @@ fn p5_a_directory_swapped_for_its_twin() {
         fs::rename(bench.state(), bench.beside("moved")).unwrap();
         assert_eq!(daemon.process.wait(PROMPT), End::Status(0));
     }
+}
+
+/// What the owner restores has to be where clients look: in the twin, and not in the directory that it opened once.
+#[test]
+fn p11_a_record_is_restored_in_the_twin_of_its_directory() {
+    let bench = bench!();
+    let daemon = bench.start(&["--lock-poll-interval", "100ms"]);
+    let twin = bench.beside("twin");
+    link_all(&bench.state(), &twin);
+    rustix::fs::renameat_with(CWD, bench.state(), CWD, &twin, RenameFlags::EXCHANGE).unwrap();
+    daemon.three_looks();
+    fs::remove_file(bench.file("daemon.json")).unwrap();
+    until("the record is restored, or the daemon gone", PROMPT, || {
+        (bench.file("daemon.json").exists() || !daemon.process.is_alive()).then_some(())
+    });
+    let url = bench.aileron(&["url"]).succeed().stdout;
+    bench.only(&bench.daemon());
+    assert_eq!(url.trim(), bench.daemon().url());
 }
 
 /// An ancestor moved away and back (a mount helper, an encrypted home) is a glitch and no loss, at every level. The watches

@@ -271,7 +271,7 @@ fn p5_a_loss_without_a_descriptor() {
     for (options, take) in [
         (&[][..], (|bench| fs::remove_dir_all(bench.state()).unwrap()) as fn(&Bench)),
         (&["--lock-poll-interval", "1h"], |bench| {
-            fs::rename(bench.home(), bench.root().join("moved")).unwrap()
+            fs::rename(bench.home(), bench.root().join("moved")).unwrap();
         }),
         (&["--no-lock-events", "--lock-poll-interval", "100ms"], |bench| {
             fs::remove_file(bench.file("daemon.lock")).unwrap();
