@@ -97,6 +97,15 @@ impl Embedder {
 
 /// Appends one byte to a file.
 pub fn count_one(file: &Path) {
+    append(file, b".");
+}
+
+/// Appends a line to a file, in one write.
+pub fn count_line(file: &Path, line: &str) {
+    append(file, format!("{line}\n").as_bytes());
+}
+
+fn append(file: &Path, bytes: &[u8]) {
     let opened = OpenOptions::new().append(true).create(true).open(file);
-    opened.and_then(|mut file| file.write_all(b".")).expect("the count can be written");
+    opened.and_then(|mut file| file.write_all(bytes)).expect("the count can be written");
 }

@@ -17,10 +17,12 @@ pub mod embedder;
 mod facts;
 mod files;
 pub mod http;
+pub mod load;
 mod log;
 mod mounts;
 mod process;
 mod receiver;
+mod rounds;
 mod stranger;
 pub mod sys;
 
@@ -33,6 +35,7 @@ pub use log::Log;
 pub use mounts::{Mount, in_own_mounts};
 pub use process::{End, Process, processes_mentioning};
 pub use receiver::{Receiver, Stale};
+pub use rounds::{Round, each_round, rounds};
 pub use rustix::process::Signal;
 pub use stranger::Stranger;
 

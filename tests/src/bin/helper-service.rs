@@ -19,7 +19,7 @@ mod service {
     use std::time::Duration;
 
     use aileron_server::Context;
-    use aileron_tests::embedder::{Embedder, count_one};
+    use aileron_tests::embedder::{Embedder, count_line, count_one};
     use axum::Router;
     use axum::body::Body;
     use axum::extract::Path;
@@ -41,9 +41,12 @@ mod service {
         let end_it = Arc::new(Notify::new());
         let ended = Arc::clone(&end_it);
         context.spawn_vital("heart", async move { ended.notified().await });
-        let counted = async move || {
-            if let Some(file) = &count {
-                count_one(file);
+        // A body is the request's own tag, and is noted as a line.
+        let counted = async move |tag: String| {
+            match &count {
+                Some(file) if tag.is_empty() => count_one(file),
+                Some(file) => count_line(file, &tag),
+                None => {}
             }
             "counted"
         };
