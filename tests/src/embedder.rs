@@ -15,6 +15,8 @@ use aileron_discovery::protocol::launch::LaunchPipe;
 use aileron_server::{AppError, Config, Context, FileEvents, Terminal, serve};
 use axum::Router;
 
+use crate::logger::PanickyLogger;
+
 /// An embedder as its arguments describe it.
 #[derive(Debug)]
 pub struct Embedder {
@@ -29,6 +31,8 @@ pub struct Embedder {
     pub init: Duration,
     /// How its initialisation fails.
     pub fault: Option<String>,
+    /// The events in whose lines its own logger panics.
+    panic_on: Option<String>,
 }
 
 impl Embedder {
@@ -36,7 +40,7 @@ impl Embedder {
     pub fn parse(args: impl IntoIterator<Item = String>) -> Self {
         let mut args = args.into_iter();
         let mut config = Config::new();
-        let (mut launch, mut count, mut fault) = (None, None, None);
+        let (mut launch, mut count, mut fault, mut panic_on) = (None, None, None, None);
         let (mut before_lock, mut init) = (Duration::ZERO, Duration::ZERO);
         let mut state_dir = None;
         while let Some(name) = args.next() {
@@ -57,6 +61,7 @@ impl Embedder {
                 }
                 "--count" => count = Some(PathBuf::from(&value)),
                 "--fault" => fault = Some(value.clone()),
+                "--panic-on" => panic_on = Some(value.clone()),
                 "--before-lock" => before_lock = millis(),
                 "--init" => init = millis(),
                 "--idle" => config.idle_timeout = Some(millis()),
@@ -68,7 +73,7 @@ impl Embedder {
         }
         let given = state_dir.expect("--state-dir");
         let state_dir = StateDir::resolve(&aileron_cli::tool(), Some(&given)).expect("a state directory");
-        Self { state_dir, config, launch, count, before_lock, init, fault }
+        Self { state_dir, config, launch, count, before_lock, init, fault, panic_on }
     }
 
     /// Is the daemon, until it is not.
@@ -77,6 +82,9 @@ impl Embedder {
         A: FnOnce(Context) -> F,
         F: Future<Output = Result<Option<Router>, AppError>>,
     {
+        if let Some(events) = &self.panic_on {
+            PanickyLogger::install(events);
+        }
         std::thread::sleep(self.before_lock);
         let launched = self.launch.is_some();
         if !launched && self.state_dir.create().is_err() {

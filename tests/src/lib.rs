@@ -20,6 +20,7 @@ pub mod http;
 pub mod load;
 mod log;
 mod mounts;
+mod logger;
 mod process;
 mod receiver;
 mod rounds;

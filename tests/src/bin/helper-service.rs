@@ -38,9 +38,13 @@ mod service {
     }
 
     fn routes(context: &Context, count: Option<PathBuf>) -> Router {
-        let end_it = Arc::new(Notify::new());
-        let ended = Arc::clone(&end_it);
+        let (end_it, hurt_it) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (ended, hurt) = (Arc::clone(&end_it), Arc::clone(&hurt_it));
         context.spawn_vital("heart", async move { ended.notified().await });
+        context.spawn_vital("liver", async move {
+            hurt.notified().await;
+            panic!("this vital task panics")
+        });
         // A body is the request's own tag, and is noted as a line.
         let counted = async move |tag: String| {
             match &count {
@@ -59,7 +63,8 @@ mod service {
             .route("/panic", get(panicking))
             .route("/say/{from}/{lines}", get(say))
             .route("/child", get(child))
-            .route("/vital-after/{ms}", post(async move |path: Path<u64>| end_after(path, &end_it).await))
+            .route("/vital-after/{ms}", post(async move |path: Path<u64>| notify_after(path, &end_it).await))
+            .route("/vital-panic/{ms}", post(async move |path: Path<u64>| notify_after(path, &hurt_it).await))
     }
 
     async fn hang(Path(ms): Path<u64>) -> &'static str {
@@ -67,10 +72,10 @@ mod service {
         "done"
     }
 
-    /// Has the vital task end, after some time.
-    async fn end_after(Path(ms): Path<u64>, end_it: &Notify) {
+    /// Has a vital task end, after some time.
+    async fn notify_after(Path(ms): Path<u64>, task: &Notify) {
         tokio::time::sleep(Duration::from_millis(ms)).await;
-        end_it.notify_one();
+        task.notify_one();
     }
 
     /// What a careless handler does to the whole runtime.
