@@ -55,13 +55,17 @@ fn littered_daemon(bench: &Bench, order: Order, options: &[&str], place: &Path, 
     if order != Order::DaemonFirst {
         bench.make_state();
         if order == Order::LockLast {
-            spare.iter().for_each(|path| fs::write(path, "").unwrap());
+            for path in &spare {
+                fs::write(path, "").unwrap();
+            }
         }
         litter(place, count);
     }
     if order == Order::LockLast {
         fs::write(bench.file("daemon.lock"), "").unwrap();
-        spare.iter().for_each(|path| fs::remove_file(path).unwrap());
+        for path in &spare {
+            fs::remove_file(path).unwrap();
+        }
     }
     let daemon = bench.start(options);
     if order == Order::DaemonFirst {
