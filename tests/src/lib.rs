@@ -21,6 +21,8 @@ pub mod load;
 mod log;
 mod mounts;
 mod logger;
+#[path = "sys/pause.rs"]
+pub mod pause;
 mod process;
 mod receiver;
 mod rounds;
