@@ -60,7 +60,9 @@ mod service {
             .route("/hang/{ms}", get(hang))
             .route("/block/{ms}", get(block))
             .route("/stream", get(async || Body::new(Endless)))
+            .route("/spawn-blocking/{ms}", get(spawn_blocking))
             .route("/panic", get(panicking))
+            .route("/panic/{ms}", get(panicking_after))
             .route("/say/{from}/{lines}", get(say))
             .route("/child", get(child))
             .route("/vital-after/{ms}", post(async move |path: Path<u64>| notify_after(path, &end_it).await))
@@ -84,8 +86,20 @@ mod service {
         "done"
     }
 
+    /// The same where the runtime keeps threads for it, which its end waits for.
+    async fn spawn_blocking(Path(ms): Path<u64>) -> &'static str {
+        let blocked = tokio::task::spawn_blocking(move || std::thread::sleep(Duration::from_millis(ms)));
+        blocked.await.expect("it only sleeps");
+        "done"
+    }
+
     async fn panicking() -> &'static str {
         panic!("this handler panics")
+    }
+
+    async fn panicking_after(Path(ms): Path<u64>) -> &'static str {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        panic!("this handler panics late")
     }
 
     /// The descriptors of a child.
