@@ -19,8 +19,8 @@ mod files;
 pub mod http;
 pub mod load;
 mod log;
-mod mounts;
 mod logger;
+mod mounts;
 #[path = "sys/pause.rs"]
 pub mod pause;
 mod process;
