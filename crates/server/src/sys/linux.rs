@@ -43,12 +43,7 @@ impl Watcher {
         if watcher.mounts.is_none() {
             watcher.mounts = open_mounts(&mut missing);
         }
-        if let Some(kind) = remote_file_system(targets.directory) {
-            missing.push(format!(
-                "file events on `{}` miss other hosts: it is {kind}",
-                targets.directory.display()
-            ));
-        }
+        missing.extend(why_events_may_miss(targets.directory));
         let before = std::mem::take(&mut watcher.placed);
         let held = PathBuf::from(format!("/proc/self/fd/{}", targets.lock.as_raw_fd()));
         let mut must =
@@ -177,16 +172,27 @@ fn open_mounts(missing: &mut Vec<String>) -> Option<File> {
     }
 }
 
-/// File systems on which another host changes files without an event here. Numbers: `statfs(2)`, linux/magic.h.
-fn remote_file_system(directory: &Path) -> Option<&'static str> {
+/// On some file systems another host, or a server in user space, changes files without an event here. One that cannot be told
+/// may be any of them. Numbers: `statfs(2)`, linux/magic.h.
+fn why_events_may_miss(directory: &Path) -> Option<String> {
+    let shown = directory.display();
+    let kind = match rustix::fs::statfs(directory) {
+        Ok(facts) => facts.f_type,
+        // Gone: the look says what that means, and there is nothing to watch.
+        Err(Errno::NOENT | Errno::NOTDIR) => return None,
+        Err(error) => {
+            let error = io::Error::from(error);
+            return Some(format!("cannot tell the file system of `{shown}`: {error}"));
+        }
+    };
     #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "magic numbers have 32 bits")]
-    let magic = rustix::fs::statfs(directory).ok()?.f_type as u32;
-    match magic {
-        0x6969 => Some("NFS"),
-        0x517B | 0xFF53_4D42 | 0xFE53_4D42 => Some("SMB"),
-        0x6573_5546 => Some("FUSE"),
-        0x0102_1997 => Some("9P"),
-        0x00C3_6400 => Some("Ceph"),
-        _ => None,
-    }
+    let name = match kind as u32 {
+        0x6969 => "NFS",
+        0x517B | 0xFF53_4D42 | 0xFE53_4D42 => "SMB",
+        0x6573_5546 => "FUSE",
+        0x0102_1997 => "9P",
+        0x00C3_6400 => "Ceph",
+        _ => return None,
+    };
+    Some(format!("file events on `{shown}` miss what is changed behind it: it is {name}"))
 }
