@@ -19,15 +19,7 @@
 //!
 //! Only processes that this program or its clients started are ever signalled, and only through pidfds.
 
-mod client;
-mod clock;
-mod daemon;
-mod fault;
-mod http;
-mod log;
-mod observe;
 mod outcome;
-mod process;
 mod report;
 mod scenario;
 mod stage;
@@ -35,15 +27,15 @@ mod table;
 mod timeline;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::args::E2eArgs;
-use crate::workspace::{Workspace, run_to_success};
-use clock::millis;
+use crate::workspace::Workspace;
+use crate::world::clock::millis;
+use crate::world::{machine, observe, process, program};
 use outcome::{Outcome, Played, Round};
 use scenario::Scenario;
 use table::Voice;
@@ -60,10 +52,7 @@ pub(crate) fn run(workspace: &Workspace, args: &E2eArgs) -> Result<()> {
         }
         return Ok(());
     }
-    let binary = match &args.binary {
-        Some(path) => path.canonicalize().with_context(|| format!("cannot find `{}`", path.display()))?,
-        None => build(workspace)?,
-    };
+    let binary = program::find_or_build(args.binary.as_deref(), workspace)?;
     observe::become_subreaper()?;
     let voice = if args.json { Voice::Progress } else { Voice::Person };
     let outcome = play_all(&scenarios, &binary, args.rounds, voice)?;
@@ -102,15 +91,6 @@ fn chosen(names: &[String]) -> Result<Vec<Scenario>> {
     Ok(all)
 }
 
-fn build(workspace: &Workspace) -> Result<PathBuf> {
-    let mut command = workspace.cargo();
-    command.args(["build", "--release", "--package", "aileron-cli", "--bin", "aileron"]);
-    // Standard output may be a JSON document: cargo writes to standard error.
-    run_to_success(&mut command)?;
-    let binary = workspace.target_dir().join("release").join("aileron");
-    binary.canonicalize().with_context(|| format!("cannot find `{}`", binary.display()))
-}
-
 fn play_all(scenarios: &[Scenario], binary: &Path, rounds: u32, voice: Voice) -> Result<Outcome> {
     let begun = Instant::now();
     let mut played: Vec<Played> = Vec::new();
@@ -129,11 +109,11 @@ fn play_all(scenarios: &[Scenario], binary: &Path, rounds: u32, voice: Voice) ->
             rounds: done,
         });
     }
-    stage::kill_everything()?;
+    process::kill_everything()?;
     Ok(Outcome {
         schema: 1,
-        version: version(binary),
-        machine: machine(),
+        version: program::version(binary),
+        machine: machine::machine(),
         rounds,
         took_ms: millis(begun.elapsed()),
         failures: played.iter().map(|scenario| scenario.failures().count()).sum(),
@@ -141,18 +121,6 @@ fn play_all(scenarios: &[Scenario], binary: &Path, rounds: u32, voice: Voice) ->
         longest: outcome::longest(&played),
         scenarios: played,
     })
-}
-
-fn version(binary: &Path) -> String {
-    let output = Command::new(binary).arg("--version").env_clear().output();
-    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
-}
-
-/// Kernel and number of processors: times mean little without them.
-fn machine() -> String {
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let processors = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("Linux {}, {processors} processors", kernel.trim())
 }
 
 #[cfg(test)]

@@ -14,8 +14,12 @@ mod ci;
 mod dist;
 #[cfg(target_os = "linux")]
 mod e2e;
+#[cfg(target_os = "linux")]
+mod figures;
 mod tidy;
 mod workspace;
+#[cfg(target_os = "linux")]
+mod world;
 
 fn main() -> std::process::ExitCode {
     args::dispatch()

@@ -1,6 +1,10 @@
 //! What a run found, as data: printed as a table, as one JSON document, and as the report's page.
 
+use std::time::Duration;
+
 use serde::Serialize;
+
+use crate::figures::median;
 
 use super::timeline::Timeline;
 
@@ -14,6 +18,11 @@ pub(super) struct Promise(pub(super) f64);
 impl Promise {
     pub(super) fn bound_ms(self) -> f64 {
         self.0 * SLACK
+    }
+
+    /// How long an end is waited for: somewhat past the bound, so that a late one is told with its time.
+    pub(super) fn patience(self) -> Duration {
+        Duration::from_secs_f64(self.bound_ms() / 1e3) + Duration::from_secs(3)
     }
 }
 
@@ -163,12 +172,6 @@ impl Played {
     fn figures(&self) -> impl Iterator<Item = &Figure> {
         self.rounds.iter().flat_map(|round| &round.figures)
     }
-}
-
-fn median(sorted: &[f64]) -> Option<f64> {
-    let upper = sorted.get(sorted.len() / 2)?;
-    let lower = sorted.get((sorted.len() - 1) / 2)?;
-    Some(f64::midpoint(*lower, *upper))
 }
 
 #[cfg(test)]

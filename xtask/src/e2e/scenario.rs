@@ -9,9 +9,10 @@ mod starts;
 use std::path::Path;
 use std::time::Duration;
 
-use super::fault::Fault;
 use super::outcome::{Promise, Round};
-use super::stage::{Stage, User, Watch};
+use super::stage::{Stage, User};
+use crate::world::fault::Fault;
+use crate::world::home::Watch;
 use orphans::Ending;
 
 /// A fence closes and a verdict falls within 10 ms of a file event.

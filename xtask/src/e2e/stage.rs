@@ -9,55 +9,22 @@ mod notes;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use tempfile::TempDir;
 
-use super::client::{Answer, Client, Setting};
-use super::clock::{Epoch, millis};
-use super::daemon::Daemon;
-use super::fault::Paths;
-use super::log::Line;
 use super::outcome::Promise;
-use super::process::{Departure, Ended};
 use super::timeline::{Deed, Mark};
-pub(super) use close::kill_everything;
+use crate::world::client::{Answer, Client};
+use crate::world::clock::{Epoch, millis};
+use crate::world::daemon::Daemon;
+use crate::world::fault::Paths;
+use crate::world::home::{Home, Watch};
+use crate::world::http;
+use crate::world::log::Line;
+use crate::world::process::{Departure, Ended};
 use notes::By;
 pub(super) use notes::Notes;
-
-/// How the daemons of a round are to notice a loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Watch {
-    /// As they do by default.
-    Events,
-    /// Without file events, with that interval.
-    Poll(Duration),
-    /// Without file events, with the interval they choose themselves.
-    PollByDefault,
-}
-
-impl Watch {
-    /// The longest time between two looks. A second is the documented default without events.
-    pub(super) fn interval(self) -> Duration {
-        match self {
-            Self::Events => Duration::ZERO,
-            Self::Poll(interval) => interval,
-            Self::PollByDefault => Duration::from_secs(1),
-        }
-    }
-
-    fn variables(self) -> Vec<(&'static str, String)> {
-        let no_events = ("AILERON_NO_LOCK_EVENTS", "1".to_owned());
-        match self {
-            Self::Events => Vec::new(),
-            Self::Poll(interval) => {
-                vec![no_events, ("AILERON_LOCK_POLL_INTERVAL", format!("{}ms", interval.as_millis()))]
-            }
-            Self::PollByDefault => vec![no_events],
-        }
-    }
-}
 
 /// Who runs the clients and their daemons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +39,8 @@ pub(super) const NOBODY: u32 = 65534;
 
 /// A round under way.
 pub(super) struct Stage {
-    pub(super) paths: Paths,
+    pub(super) home: Home,
     pub(super) notes: Notes,
-    setting: Setting,
-    root: TempDir,
     epoch: Epoch,
 }
 
@@ -100,31 +65,17 @@ impl Farewell {
 impl Stage {
     /// Makes an empty home below the system's temporary directory.
     pub(super) fn set(binary: &Path, watch: Watch, user: User) -> Result<Self> {
-        let root = tempfile::Builder::new().prefix("aileron-e2e-").tempdir();
-        let root = root.context("cannot make a temporary directory")?;
-        // A daemon resolves its path once: so do we, to compare like with like.
-        let resolved = root.path().canonicalize().context("cannot resolve the temporary directory")?;
-        let paths = Paths::below(&resolved);
-        for directory in [&paths.grand, &paths.home, &paths.tmp] {
-            fs::create_dir(directory).with_context(|| format!("cannot make `{}`", directory.display()))?;
-        }
-        let mut setting = Setting {
-            binary: binary.to_path_buf(),
-            home: paths.home.clone(),
-            tmp: paths.tmp.clone(),
-            variables: watch.variables(),
-            uid: None,
-        };
+        let mut home = Home::make(&std::env::temp_dir(), binary, watch)?;
         if user == User::Unprivileged {
-            setting.binary = hand_over(&paths, binary)?;
-            setting.uid = Some(NOBODY);
+            home.setting.binary = hand_over(&home.paths, binary)?;
+            home.setting.uid = Some(NOBODY);
         }
-        Ok(Self { paths, notes: Notes::default(), setting, root, epoch: Epoch::begin() })
+        Ok(Self { home, notes: Notes::default(), epoch: Epoch::begin() })
     }
 
     /// Starts a client and doesn't wait for it.
     pub(super) fn launch(&self, arguments: &[&str]) -> Result<Client> {
-        self.setting.client(arguments)
+        self.home.setting.client(arguments)
     }
 
     /// Runs a client to its end, whatever that is.
@@ -138,18 +89,18 @@ impl Stage {
     pub(super) fn note_call(&mut self, answer: &Answer) {
         self.notes.call(self.epoch, answer);
         let by = By::Client { begun_ms: self.epoch.ms_at(answer.begun) };
-        self.notes.path(self.epoch, &self.paths.lock, by);
+        self.notes.path(self.epoch, &self.home.paths.lock, by);
     }
 
     /// Has a client find or start a daemon, and looks who it is.
     pub(super) fn start(&mut self, name: &'static str) -> Result<Daemon> {
         let answer = self.call(&["url"])?;
         answer.expect_status(0)?;
-        let daemon = Daemon::at_path(name, &self.paths, &self.setting.binary)?;
+        let daemon = Daemon::at_path(name, &self.home.paths, &self.home.setting.binary)?;
         let printed = answer.stdout.trim_end_matches('\n');
         ensure!(printed == daemon.url, "the client printed {printed:?}, the record says {}", daemon.url);
         daemon.expect_service()?;
-        self.notes.lane(self.epoch, &daemon, &self.paths.lock)?;
+        self.notes.lane(self.epoch, &daemon, &self.home.paths.lock)?;
         self.saw(format!(
             "{name}: process {} holds inode {}, port {}, client took {:.1} ms",
             daemon.pid(),
@@ -166,7 +117,7 @@ impl Stage {
         answer.expect_status(0)?;
         let printed = answer.stdout.trim_end_matches('\n');
         ensure!(printed == daemon.url, "the client printed {printed:?} instead of {}", daemon.url);
-        daemon.expect_owner(&self.paths)?;
+        daemon.expect_owner(&self.home.paths)?;
         daemon.expect_service()?;
         Ok(answer)
     }
@@ -180,7 +131,7 @@ impl Stage {
     ) -> Result<Instant> {
         let since = Instant::now();
         act()?;
-        self.notes.path(self.epoch, &self.paths.lock, By::Deed);
+        self.notes.path(self.epoch, &self.home.paths.lock, By::Deed);
         self.notes.mark(Mark { at_ms: self.epoch.ms_at(since), deed, text: text.to_owned() });
         Ok(since)
     }
@@ -203,7 +154,7 @@ impl Stage {
         self.saw(format!("{name} gone after {took:.2} ms: {}", farewell.ended));
         let bound = figure.promise.bound_ms();
         ensure!(took <= bound, "{name} was gone after {took:.1} ms, the bound is {bound:.0} ms");
-        ensure!(!super::http::is_open(daemon.port), "{name} is gone and its port {} is open", daemon.port);
+        ensure!(!http::is_open(daemon.port), "{name} is gone and its port {} is open", daemon.port);
         Ok(farewell)
     }
 

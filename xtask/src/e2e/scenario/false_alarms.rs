@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::super::daemon::Daemon;
-use super::super::observe::Snapshot;
-use super::super::stage::{NOBODY, Stage, Watch};
+use super::super::stage::{NOBODY, Stage};
 use super::super::timeline::Deed;
+use crate::world::daemon::Daemon;
+use crate::world::home::Watch;
+use crate::world::observe::Snapshot;
 
 /// Longer than an event, a second look and an end take together.
 const WINDOW: Duration = Duration::from_millis(250);
@@ -37,8 +38,8 @@ const DEEDS: [(&str, Act, Act); 4] = [
 
 pub(super) fn play(stage: &mut Stage, watch: Watch) -> Result<()> {
     let a = stage.start("A")?;
-    let before = Snapshot::take(&stage.paths.state, &["daemon.lock", "daemon.log"])?;
-    let lock = stage.paths.lock.clone();
+    let before = Snapshot::take(&stage.home.paths.state, &["daemon.lock", "daemon.log"])?;
+    let lock = stage.home.paths.lock.clone();
     for (name, act, undo) in DEEDS {
         let text = format!("the lock is {name}");
         for (text, act) in [(text.clone(), act), (format!("{text}, undone"), undo)] {
@@ -46,7 +47,7 @@ pub(super) fn play(stage: &mut Stage, watch: Watch) -> Result<()> {
             expect_calm(stage, &a, watch).context(text)?;
         }
     }
-    let after = Snapshot::take(&stage.paths.state, &["daemon.lock", "daemon.log"])?;
+    let after = Snapshot::take(&stage.home.paths.state, &["daemon.lock", "daemon.log"])?;
     before.expect_same(&after)?;
     expect_no_doubt(stage, &a)?;
     stage.stop(&a)
@@ -55,7 +56,7 @@ pub(super) fn play(stage: &mut Stage, watch: Watch) -> Result<()> {
 /// `lstat` fails with `EACCES`: nothing is known, so the last answer stays in force. As root it never would.
 pub(super) fn unsearchable(stage: &mut Stage, watch: Watch) -> Result<()> {
     let a = stage.start("A")?;
-    let (grand, lock) = (stage.paths.grand.clone(), stage.paths.lock.clone());
+    let (grand, lock) = (stage.home.paths.grand.clone(), stage.home.paths.lock.clone());
     let mode = move |mode| {
         fs::set_permissions(&grand, Permissions::from_mode(mode)).context("cannot change a directory's mode")
     };
@@ -74,7 +75,7 @@ pub(super) fn unsearchable(stage: &mut Stage, watch: Watch) -> Result<()> {
 fn expect_calm(stage: &Stage, daemon: &Daemon, watch: Watch) -> Result<()> {
     let gone = daemon.process.wait_gone(WINDOW + watch.interval())?;
     ensure!(!gone, "{} is gone, and its last words are {}", daemon.name, last_words(daemon)?);
-    daemon.expect_owner(&stage.paths)?;
+    daemon.expect_owner(&stage.home.paths)?;
     daemon.expect_service()
 }
 

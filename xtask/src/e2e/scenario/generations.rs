@@ -4,14 +4,15 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::daemon::{Daemon, expect_only};
-use super::super::fault::Fault;
-use super::super::observe::Snapshot;
 use super::super::outcome::FAULT_TO_GONE;
-use super::super::stage::{Expected, Stage, Watch};
+use super::super::stage::{Expected, Stage};
 use super::super::timeline::Deed;
 use super::loss::expect_displaced;
 use super::{loss_promise, verdict_promise};
+use crate::world::daemon::{Daemon, expect_only};
+use crate::world::fault::Fault;
+use crate::world::home::Watch;
+use crate::world::observe::Snapshot;
 
 /// The log grows; everything else stays as it was written.
 const GROWS: [&str; 1] = ["daemon.log"];
@@ -20,10 +21,10 @@ pub(super) fn play(stage: &mut Stage, fault: Fault) -> Result<()> {
     let a = stage.start("A")?;
     let b = succeed(stage, fault, &a, "B")?;
     let c = succeed(stage, fault, &b, "C")?;
-    let written = Snapshot::take(&stage.paths.state, &GROWS)?;
+    let written = Snapshot::take(&stage.home.paths.state, &GROWS)?;
     expect_only(&[&c])?;
     stage.expect_found(&c)?;
-    let now = Snapshot::take(&stage.paths.state, &GROWS)?;
+    let now = Snapshot::take(&stage.home.paths.state, &GROWS)?;
     written.expect_same(&now).context("the files of C")?;
     stage.saw("only C lives, and its files have the inode and the bytes it wrote");
     stage.stop(&c)
@@ -32,8 +33,8 @@ pub(super) fn play(stage: &mut Stage, fault: Fault) -> Result<()> {
 /// Deletes the directory under `old`, has a client start the next one at once, and sees `old` off.
 fn succeed(stage: &mut Stage, fault: Fault, old: &Daemon, name: &'static str) -> Result<Daemon> {
     let promise = loss_promise(fault, Watch::Events);
-    let departure = old.departure(promise);
-    let paths = stage.paths.clone();
+    let departure = old.departure(promise.patience());
+    let paths = stage.home.paths.clone();
     let since = stage.strike(Deed::Fault, fault.about(), || fault.strike(&paths))?;
     let new = stage.start(name)?;
     let written = Snapshot::take(&paths.state, &GROWS)?;

@@ -9,14 +9,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
 
-use super::super::daemon::{Daemon, expect_only};
-use super::super::fault::Fault;
-use super::super::observe::{FileId, Snapshot};
 use super::super::outcome::FAULT_TO_GONE;
-use super::super::process::wait_readable;
-use super::super::stage::{Expected, Farewell, Stage, Watch};
+use super::super::stage::{Expected, Farewell, Stage};
 use super::super::timeline::Deed;
 use super::{loss_promise, verdict_promise};
+use crate::world::daemon::{Daemon, expect_only};
+use crate::world::fault::Fault;
+use crate::world::home::Watch;
+use crate::world::observe::{FileId, Snapshot};
+use crate::world::process::wait_readable;
 
 /// What may differ in the old daemon's directory: the lock by the fault itself, the log by its last words.
 const MAY_DIFFER: [&str; 2] = ["daemon.lock", "daemon.log"];
@@ -26,10 +27,10 @@ const AFTERWARDS: Duration = Duration::from_millis(1500);
 pub(super) fn play(stage: &mut Stage, fault: Fault, watch: Watch) -> Result<()> {
     let promise = loss_promise(fault, watch);
     let a = stage.start("A")?;
-    let before = Snapshot::take(&stage.paths.state, &MAY_DIFFER)?;
-    fault.prepare(&stage.paths)?;
-    let departure = a.departure(promise);
-    let paths = stage.paths.clone();
+    let before = Snapshot::take(&stage.home.paths.state, &MAY_DIFFER)?;
+    fault.prepare(&stage.home.paths)?;
+    let departure = a.departure(promise.patience());
+    let paths = stage.home.paths.clone();
     let since = stage.strike(Deed::Fault, fault.about(), || fault.strike(&paths))?;
     let at_path = FileId::at(&paths.lock)?;
     let expected = Expected { what: FAULT_TO_GONE, since, promise };
@@ -79,7 +80,7 @@ pub(super) fn expect_displaced(
 fn expect_refusal(stage: &mut Stage) -> Result<()> {
     let answer = stage.call(&["url"])?;
     answer.expect_status(1)?;
-    let path = stage.paths.lock.display().to_string();
+    let path = stage.home.paths.lock.display().to_string();
     ensure!(answer.stderr.contains(&path), "the error does not name `{path}`: {}", answer.stderr.trim());
     stage.saw(format!("client refused: {}", answer.stderr.lines().next().unwrap_or_default()));
     expect_only(&[])
@@ -90,9 +91,9 @@ pub(super) fn not_remade(stage: &mut Stage, watch: Watch) -> Result<()> {
     let fault = Fault::RemoveTree;
     let promise = loss_promise(fault, watch);
     let a = stage.start("A")?;
-    let departure = a.departure(promise);
-    let creations = Creations::watch(&stage.paths.home)?;
-    let paths = stage.paths.clone();
+    let departure = a.departure(promise.patience());
+    let creations = Creations::watch(&stage.home.paths.home)?;
+    let paths = stage.home.paths.clone();
     let since = stage.strike(Deed::Fault, fault.about(), || fault.strike(&paths))?;
     let expected = Expected { what: FAULT_TO_GONE, since, promise };
     let farewell = stage.expect_gone(&a, departure, &expected)?;

@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
-use super::super::daemon::{Daemon, expect_only};
-use super::super::fault::Fault;
-use super::super::http::Request;
-use super::super::observe::Snapshot;
 use super::super::outcome::Promise;
 use super::super::stage::{Expected, Stage};
 use super::super::timeline::Deed;
 use super::{END_MS, VERDICT_MS};
+use crate::world::daemon::{Daemon, expect_only};
+use crate::world::fault::Fault;
+use crate::world::http::Request;
+use crate::world::observe::Snapshot;
 
 /// What makes the orphan end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Ending {
 }
 
 pub(super) fn play(stage: &mut Stage, ending: Ending) -> Result<()> {
-    let paths = stage.paths.clone();
+    let paths = stage.home.paths.clone();
     let a = stage.start("A")?;
     stage.strike(Deed::Fault, Fault::RemoveTree.about(), || Fault::RemoveTree.strike(&paths))?;
     let b = stage.start("B")?;
@@ -77,7 +77,7 @@ pub(super) fn play(stage: &mut Stage, ending: Ending) -> Result<()> {
     stage.saw(format!("A is an orphan that has not noticed, with the lock of inode {}", a.held.ino));
 
     let promise = Promise(VERDICT_MS + END_MS);
-    let departure = a.departure(promise);
+    let departure = a.departure(promise.patience());
     let since = stage.strike(Deed::Message, ending.about(), || ending.send(&a))?;
     let expected = Expected { what: "told to process gone", since, promise };
     let farewell = stage.expect_gone(&a, departure, &expected)?;

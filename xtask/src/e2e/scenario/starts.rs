@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
-use super::super::client::{Answer, Client};
-use super::super::daemon::expect_only;
-use super::super::observe::descendants;
 use super::super::outcome::Promise;
-use super::super::process::Ended;
 use super::super::stage::{Expected, Stage};
 use super::super::timeline::Deed;
 use super::END_MS;
+use crate::world::client::{Answer, Client};
+use crate::world::daemon::expect_only;
+use crate::world::observe::descendants;
+use crate::world::process::Ended;
 
 const CLIENTS: usize = 20;
 /// A cold start after a crash costs 100 ms extra at most.
@@ -23,7 +23,7 @@ const ALL_SERVED: Promise = Promise(1000.0);
 pub(super) fn killed_then_client(stage: &mut Stage) -> Result<()> {
     let a = stage.start("A")?;
     let promise = Promise(END_MS);
-    let departure = a.departure(promise);
+    let departure = a.departure(promise.patience());
     let since = stage.strike(Deed::Fault, "SIGKILL", || a.process.signal(Signal::KILL))?;
     let expected = Expected { what: "SIGKILL to process gone", since, promise };
     let farewell = stage.expect_gone(&a, departure, &expected)?;

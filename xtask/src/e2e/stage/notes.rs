@@ -6,14 +6,14 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::Result;
 
-use super::super::client::Answer;
-use super::super::clock::Epoch;
-use super::super::daemon::Daemon;
-use super::super::log::Line;
-use super::super::observe::{FileId, describe_path};
 use super::super::outcome::{Figure, Promise};
-use super::super::process::Ended;
 use super::super::timeline::{Call, Lane, Mark, PathChange, Said, Timeline};
+use crate::world::client::Answer;
+use crate::world::clock::Epoch;
+use crate::world::daemon::Daemon;
+use crate::world::log::Line;
+use crate::world::observe::{FileId, describe_path};
+use crate::world::process::Ended;
 
 /// What is written down while a round is under way.
 #[derive(Debug, Default)]

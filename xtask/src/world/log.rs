@@ -14,10 +14,10 @@ use serde_json::Value;
 
 /// One lifecycle line: its `fields.event` and what goes with it.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
-    pub(super) time: SystemTime,
-    pub(super) event: String,
-    pub(super) message: String,
+pub(crate) struct Line {
+    pub(crate) time: SystemTime,
+    pub(crate) event: String,
+    pub(crate) message: String,
     fields: Value,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Line {
 
 impl Line {
     /// A field's value as text.
-    pub(super) fn field(&self, name: &str) -> Option<String> {
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
         match self.fields.get(name)? {
             Value::String(text) => Some(text.clone()),
             Value::Null => None,
@@ -40,19 +40,19 @@ impl Line {
 
 /// The log file of one daemon, held open.
 #[derive(Debug)]
-pub(super) struct LogTap {
+pub(crate) struct LogTap {
     file: File,
     pid: u32,
 }
 
 impl LogTap {
-    pub(super) fn open(path: &Path, pid: u32) -> Result<Self> {
+    pub(crate) fn open(path: &Path, pid: u32) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("cannot open the log `{}`", path.display()))?;
         Ok(Self { file, pid })
     }
 
     /// This daemon's lifecycle lines so far. Another daemon may have written to the same file before or after.
-    pub(super) fn lines(&self) -> Result<Vec<Line>> {
+    pub(crate) fn lines(&self) -> Result<Vec<Line>> {
         let text = self.text()?;
         let mut ours = false;
         let pid = self.pid.to_string();
@@ -66,7 +66,7 @@ impl LogTap {
     }
 
     /// All of it, from the start.
-    pub(super) fn text(&self) -> Result<String> {
+    pub(crate) fn text(&self) -> Result<String> {
         let length = self.file.metadata().context("cannot look at the open log")?.len();
         let mut bytes = vec![0; usize::try_from(length).context("the log is too long")?];
         self.file.read_exact_at(&mut bytes, 0).context("cannot read the open log")?;

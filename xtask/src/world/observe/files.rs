@@ -10,18 +10,18 @@ use anyhow::{Context, Result, bail};
 
 /// Device and inode of a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::e2e) struct FileId {
-    pub(in crate::e2e) dev: u64,
-    pub(in crate::e2e) ino: u64,
+pub(crate) struct FileId {
+    pub(crate) dev: u64,
+    pub(crate) ino: u64,
 }
 
 impl FileId {
-    pub(in crate::e2e) fn of(metadata: &Metadata) -> Self {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
         Self { dev: metadata.dev(), ino: metadata.ino() }
     }
 
     /// The file at a path, the last component not followed. Nothing, if there is none.
-    pub(in crate::e2e) fn at(path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn at(path: &Path) -> Result<Option<Self>> {
         match fs::symlink_metadata(path) {
             Ok(metadata) => Ok(Some(Self::of(&metadata))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -43,7 +43,7 @@ impl fmt::Debug for FileId {
 }
 
 /// What stands at a path, in words: an inode with its kind, or "nothing".
-pub(in crate::e2e) fn describe_path(path: &Path) -> String {
+pub(crate) fn describe_path(path: &Path) -> String {
     let Ok(metadata) = fs::symlink_metadata(path) else { return "nothing".to_owned() };
     let kind = metadata.file_type();
     let word = match () {
@@ -74,13 +74,13 @@ impl fmt::Debug for Facts {
 
 /// The files of one directory as they were at one moment: names, inodes, modes, bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub(in crate::e2e) struct Snapshot {
+pub(crate) struct Snapshot {
     files: BTreeMap<String, Facts>,
 }
 
 impl Snapshot {
     /// Looks at every file in the directory but those in `except`.
-    pub(in crate::e2e) fn take(directory: &Path, except: &[&str]) -> Result<Self> {
+    pub(crate) fn take(directory: &Path, except: &[&str]) -> Result<Self> {
         let step = || format!("cannot list `{}`", directory.display());
         let mut files = BTreeMap::new();
         for entry in fs::read_dir(directory).with_context(step)? {
@@ -100,7 +100,7 @@ impl Snapshot {
     }
 
     /// Fails with the first difference.
-    pub(in crate::e2e) fn expect_same(&self, now: &Self) -> Result<()> {
+    pub(crate) fn expect_same(&self, now: &Self) -> Result<()> {
         for name in self.files.keys().chain(now.files.keys()) {
             match (self.files.get(name), now.files.get(name)) {
                 (Some(before), Some(after)) if before == after => {}

@@ -5,26 +5,26 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// The moment a round began, on both clocks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Epoch {
+pub(crate) struct Epoch {
     instant: Instant,
     wall: SystemTime,
 }
 
 impl Epoch {
-    pub(super) fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         Self { instant: Instant::now(), wall: SystemTime::now() }
     }
 
-    pub(super) fn now_ms(&self) -> f64 {
+    pub(crate) fn now_ms(&self) -> f64 {
         self.ms_at(Instant::now())
     }
 
-    pub(super) fn ms_at(&self, instant: Instant) -> f64 {
+    pub(crate) fn ms_at(&self, instant: Instant) -> f64 {
         millis(instant.saturating_duration_since(self.instant))
     }
 
     /// Where a wall-clock time falls; before the round began it is negative.
-    pub(super) fn ms_at_wall(&self, time: SystemTime) -> f64 {
+    pub(crate) fn ms_at_wall(&self, time: SystemTime) -> f64 {
         match time.duration_since(self.wall) {
             Ok(after) => millis(after),
             Err(before) => -millis(before.duration()),
@@ -34,19 +34,19 @@ impl Epoch {
 
 /// A moment by which something must have happened.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline(Instant);
+pub(crate) struct Deadline(Instant);
 
 impl Deadline {
-    pub(super) fn after(duration: Duration) -> Self {
+    pub(crate) fn after(duration: Duration) -> Self {
         Self(Instant::now() + duration)
     }
 
     /// What is left of it; nothing once it has passed.
-    pub(super) fn left(self) -> Duration {
+    pub(crate) fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 }
 
-pub(super) fn millis(duration: Duration) -> f64 {
+pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }

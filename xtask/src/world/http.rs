@@ -9,27 +9,27 @@ use serde_json::Value;
 
 /// What the daemon answered.
 #[derive(Debug)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) body: String,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 /// A request to a port of this machine.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Request<'a> {
-    pub(super) method: &'a str,
-    pub(super) path: &'a str,
-    pub(super) token: Option<&'a str>,
-    pub(super) body: &'a str,
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) token: Option<&'a str>,
+    pub(crate) body: &'a str,
 }
 
 /// Ten times what an answer may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(5);
 
 impl Request<'static> {
-    pub(super) const HEALTH: Self = Request { method: "GET", path: "/healthz", token: None, body: "" };
+    pub(crate) const HEALTH: Self = Request { method: "GET", path: "/healthz", token: None, body: "" };
     /// A handshake with a nonce that need not be random: we look at who answers, not at the proof.
-    pub(super) const HANDSHAKE: Self = Request {
+    pub(crate) const HANDSHAKE: Self = Request {
         method: "POST",
         path: "/v1/handshake",
         token: None,
@@ -42,7 +42,7 @@ impl Request<'_> {
     ///
     /// # Errors
     /// When nobody listens, or the answer is cut or no HTTP.
-    pub(super) fn send(&self, port: u16) -> Result<Response> {
+    pub(crate) fn send(&self, port: u16) -> Result<Response> {
         let step = || format!("{} {} to port {port} failed", self.method, self.path);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut stream = TcpStream::connect_timeout(&address, LIMIT).with_context(step)?;
@@ -66,7 +66,7 @@ impl Request<'_> {
 
 impl Response {
     /// A member of the JSON document in the body.
-    pub(super) fn field(&self, name: &str) -> Option<String> {
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
         let document: Value = serde_json::from_str(&self.body).ok()?;
         Some(document.get(name)?.as_str()?.to_owned())
     }
@@ -87,7 +87,7 @@ fn parse(answer: &str) -> Result<Response> {
 }
 
 /// Whether anybody accepts connections on a port.
-pub(super) fn is_open(port: u16) -> bool {
+pub(crate) fn is_open(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     TcpStream::connect_timeout(&address, LIMIT).is_ok()
 }

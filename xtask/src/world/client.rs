@@ -22,18 +22,18 @@ const END_OF_FILE: Duration = Duration::from_secs(2);
 
 /// Everything a client gets from outside.
 #[derive(Clone, Debug)]
-pub(super) struct Setting {
-    pub(super) binary: PathBuf,
-    pub(super) home: PathBuf,
-    pub(super) tmp: PathBuf,
-    pub(super) variables: Vec<(&'static str, String)>,
+pub(crate) struct Setting {
+    pub(crate) binary: PathBuf,
+    pub(crate) home: PathBuf,
+    pub(crate) tmp: PathBuf,
+    pub(crate) variables: Vec<(&'static str, String)>,
     /// Another user's id to run as.
-    pub(super) uid: Option<u32>,
+    pub(crate) uid: Option<u32>,
 }
 
 /// A client that runs.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     shown: String,
     child: Child,
     process: Process,
@@ -42,20 +42,20 @@ pub(super) struct Client {
 
 /// What a client said and how it ended.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) shown: String,
-    pub(super) status: Option<i32>,
+pub(crate) struct Answer {
+    pub(crate) shown: String,
+    pub(crate) status: Option<i32>,
     /// It started a process and waited for its end.
-    pub(super) reaped_a_child: bool,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
-    pub(super) begun: Instant,
-    pub(super) ended: Instant,
+    pub(crate) reaped_a_child: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) begun: Instant,
+    pub(crate) ended: Instant,
 }
 
 impl Setting {
     /// Starts the binary with these arguments.
-    pub(super) fn client(&self, arguments: &[&str]) -> Result<Client> {
+    pub(crate) fn client(&self, arguments: &[&str]) -> Result<Client> {
         let shown = format!("aileron {}", arguments.join(" "));
         let mut command = Command::new(&self.binary);
         command
@@ -80,7 +80,7 @@ impl Setting {
 
 impl Client {
     /// Waits for its end, and for the end of its output.
-    pub(super) fn finish(mut self) -> Result<Answer> {
+    pub(crate) fn finish(mut self) -> Result<Answer> {
         if !self.process.wait_gone(LIMIT)? {
             self.process.signal(Signal::KILL)?;
             self.child.wait().with_context(|| format!("cannot reap `{}`", self.shown))?;
@@ -104,12 +104,12 @@ impl Client {
 }
 
 impl Answer {
-    pub(super) fn took_ms(&self) -> f64 {
+    pub(crate) fn took_ms(&self) -> f64 {
         millis(self.ended - self.begun)
     }
 
     /// Fails, with what the client said, unless it ended with that status.
-    pub(super) fn expect_status(&self, status: i32) -> Result<()> {
+    pub(crate) fn expect_status(&self, status: i32) -> Result<()> {
         let (shown, stderr) = (&self.shown, self.stderr.trim());
         ensure!(
             self.status == Some(status),
@@ -136,7 +136,7 @@ fn read_to_end(mut pipe: impl Read + AsFd, shown: &str) -> Result<String> {
 }
 
 /// What a process was started with, for messages.
-pub(super) fn command_line(pid: u32) -> String {
+pub(crate) fn command_line(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
     words.collect::<Vec<_>>().join(" ").trim().to_owned()

@@ -16,21 +16,21 @@ use super::files::FileId;
 
 /// A line of the process table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::e2e) struct Entry {
-    pub(in crate::e2e) pid: u32,
+pub(crate) struct Entry {
+    pub(crate) pid: u32,
     /// Clock ticks from boot to its start.
     start: u64,
-    pub(in crate::e2e) zombie: bool,
+    pub(crate) zombie: bool,
     parent: u32,
 }
 
 /// Makes orphans below us our children.
-pub(in crate::e2e) fn become_subreaper() -> Result<()> {
+pub(crate) fn become_subreaper() -> Result<()> {
     set_child_subreaper(Some(getpid())).context("cannot become a child subreaper")
 }
 
 /// Every process below this one, in the order of their starts.
-pub(in crate::e2e) fn descendants() -> Result<Vec<Entry>> {
+pub(crate) fn descendants() -> Result<Vec<Entry>> {
     let entries = fs::read_dir("/proc").context("cannot read `/proc`")?;
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let all: HashMap<u32, Entry> = pids
@@ -72,7 +72,7 @@ fn parse(line: &str) -> Option<Entry> {
 
 /// Whether a process has ever waited for the end of a child: it then answers for the child's page faults, and no program
 /// starts without any (`cminflt` and `cmajflt`, columns 11 and 13). To be asked of a zombie too, before it is reaped.
-pub(in crate::e2e) fn has_reaped(pid: u32) -> Result<bool> {
+pub(crate) fn has_reaped(pid: u32) -> Result<bool> {
     let path = format!("/proc/{pid}/stat");
     let line = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
     let faults = childrens_faults(&line);
@@ -86,7 +86,7 @@ fn childrens_faults(line: &str) -> Option<u64> {
 }
 
 /// Whether the process executes that very file.
-pub(in crate::e2e) fn runs(pid: u32, program: &Path) -> Result<bool> {
+pub(crate) fn runs(pid: u32, program: &Path) -> Result<bool> {
     let link = format!("/proc/{pid}/exe");
     let executed = fs::metadata(&link).with_context(|| format!("cannot look at `{link}`"))?;
     let program = fs::metadata(program).with_context(|| format!("cannot look at `{}`", program.display()))?;
@@ -111,13 +111,13 @@ mod tests {
         for (script, reaped) in [("/bin/true; exec sleep 60", true), ("exec sleep 60", false)] {
             let mut child = Command::new("sh").args(["-c", script]).spawn().expect("sh is there");
             let comm = format!("/proc/{}/comm", child.id());
-            let deadline = crate::e2e::clock::Deadline::after(std::time::Duration::from_secs(10));
+            let deadline = crate::world::clock::Deadline::after(std::time::Duration::from_secs(10));
             while fs::read_to_string(&comm).expect("alive").trim() != "sleep" {
                 assert!(!deadline.left().is_zero(), "the script has not come to its sleep");
                 std::thread::yield_now();
             }
             child.kill().expect("killed");
-            let process = crate::e2e::process::Process::open(child.id()).expect("not yet reaped");
+            let process = crate::world::process::Process::open(child.id()).expect("not yet reaped");
             assert!(process.wait_gone(std::time::Duration::from_secs(10)).expect("pollable"));
             assert_eq!(has_reaped(child.id()).expect("a zombie has a line"), reaped, "{script}");
             child.wait().expect("reaped");
@@ -129,7 +129,7 @@ mod tests {
         let mut child = Command::new("sleep").arg("60").spawn().expect("sleep is there");
         let find = || descendants().expect("readable").into_iter().find(|entry| entry.pid == child.id());
         assert!(find().is_some_and(|entry| !entry.zombie));
-        let process = crate::e2e::process::Process::open(child.id()).expect("alive");
+        let process = crate::world::process::Process::open(child.id()).expect("alive");
         process.signal(rustix::process::Signal::KILL).expect("ours");
         assert!(process.wait_gone(std::time::Duration::from_secs(10)).expect("pollable"));
         assert!(find().is_some_and(|entry| entry.zombie));

@@ -10,19 +10,19 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 /// Where a round's files are.
 #[derive(Clone, Debug)]
-pub(super) struct Paths {
+pub(crate) struct Paths {
     /// Holds all the others.
-    pub(super) root: PathBuf,
+    pub(crate) root: PathBuf,
     /// The home's parent: a grandparent of the lock's directory.
-    pub(super) grand: PathBuf,
-    pub(super) home: PathBuf,
-    pub(super) state: PathBuf,
-    pub(super) lock: PathBuf,
-    pub(super) tmp: PathBuf,
+    pub(crate) grand: PathBuf,
+    pub(crate) home: PathBuf,
+    pub(crate) state: PathBuf,
+    pub(crate) lock: PathBuf,
+    pub(crate) tmp: PathBuf,
 }
 
 impl Paths {
-    pub(super) fn below(root: &Path) -> Self {
+    pub(crate) fn below(root: &Path) -> Self {
         let grand = root.join("grand");
         let home = grand.join("home");
         let state = home.join(".aileron");
@@ -43,7 +43,7 @@ impl Paths {
 
 /// One way to lose the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     DeleteLock,
     RenameLock,
     ReplaceByEmptyFile,
@@ -57,7 +57,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// Those that each watch setting is tried with.
-    pub(super) const LOSSES: [Self; 7] = [
+    pub(crate) const LOSSES: [Self; 7] = [
         Self::DeleteLock,
         Self::RenameLock,
         Self::ReplaceByEmptyFile,
@@ -67,7 +67,7 @@ impl Fault {
         Self::RenameGrandparent,
     ];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::DeleteLock => "lock-deleted",
             Self::RenameLock => "lock-renamed",
@@ -81,7 +81,7 @@ impl Fault {
         }
     }
 
-    pub(super) fn about(self) -> &'static str {
+    pub(crate) fn about(self) -> &'static str {
         match self {
             Self::DeleteLock => "the lock is deleted",
             Self::RenameLock => "the lock is renamed away",
@@ -96,17 +96,17 @@ impl Fault {
     }
 
     /// Whether the held inode keeps a name somewhere, and nothing else stands in its place: then the daemon looks twice.
-    pub(super) fn leaves_doubt(self) -> bool {
+    pub(crate) fn leaves_doubt(self) -> bool {
         matches!(self, Self::RenameLock | Self::RenameDirectory | Self::RenameGrandparent)
     }
 
     /// Whether a lock of the wrong kind stands in the way of the next client.
-    pub(super) fn blocks_the_path(self) -> bool {
+    pub(crate) fn blocks_the_path(self) -> bool {
         matches!(self, Self::ReplaceByDirectory | Self::ReplaceBySymlink)
     }
 
     /// Where the old daemon's directory is afterwards.
-    pub(super) fn old_state_dir(self, paths: &Paths) -> Option<PathBuf> {
+    pub(crate) fn old_state_dir(self, paths: &Paths) -> Option<PathBuf> {
         match self {
             Self::RemoveTree | Self::RemoveTreeByRm => None,
             Self::RenameDirectory => Some(paths.aside()),
@@ -116,7 +116,7 @@ impl Fault {
     }
 
     /// Lays ready what the deed needs.
-    pub(super) fn prepare(self, paths: &Paths) -> Result<()> {
+    pub(crate) fn prepare(self, paths: &Paths) -> Result<()> {
         let aside = paths.aside();
         let step = || format!("cannot prepare `{}`", aside.display());
         match self {
@@ -135,7 +135,7 @@ impl Fault {
     }
 
     /// Does it.
-    pub(super) fn strike(self, paths: &Paths) -> Result<()> {
+    pub(crate) fn strike(self, paths: &Paths) -> Result<()> {
         let aside = paths.aside();
         let step = || format!("cannot make `{}` happen", self.name());
         match self {
@@ -155,7 +155,7 @@ impl Fault {
     }
 
     /// What it takes before the next client can succeed.
-    pub(super) fn remedy(self) -> Option<&'static str> {
+    pub(crate) fn remedy(self) -> Option<&'static str> {
         match self {
             Self::ReplaceByDirectory => Some("the directory in the lock's place is removed"),
             Self::ReplaceBySymlink => Some("the symlink in the lock's place is removed"),
@@ -165,7 +165,7 @@ impl Fault {
     }
 
     /// Clears the way for the next client, as a person would who read its message.
-    pub(super) fn repair(self, paths: &Paths) -> Result<()> {
+    pub(crate) fn repair(self, paths: &Paths) -> Result<()> {
         let step = || format!("cannot put `{}` right", self.name());
         match self {
             Self::ReplaceByDirectory => fs::remove_dir(&paths.lock).with_context(step),

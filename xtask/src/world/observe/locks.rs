@@ -12,16 +12,16 @@ use super::files::FileId;
 
 /// A flock on one of a process's descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::e2e) struct HeldFlock {
-    pub(in crate::e2e) file: FileId,
-    pub(in crate::e2e) exclusive: bool,
+pub(crate) struct HeldFlock {
+    pub(crate) file: FileId,
+    pub(crate) exclusive: bool,
 }
 
 /// Every flock that the process's descriptors hold. A descriptor that closes while we look is passed over.
 ///
 /// # Errors
 /// When the descriptor table cannot be read: the process is gone, or somebody else's.
-pub(in crate::e2e) fn held_flocks(pid: u32) -> Result<Vec<HeldFlock>> {
+pub(crate) fn held_flocks(pid: u32) -> Result<Vec<HeldFlock>> {
     let table = format!("/proc/{pid}/fdinfo");
     let entries = fs::read_dir(&table).with_context(|| format!("cannot read `{table}`"))?;
     let mut held = Vec::new();

@@ -12,7 +12,7 @@ const LISTEN: &str = "0A";
 ///
 /// # Errors
 /// When the process's tables cannot be read.
-pub(in crate::e2e) fn listening_ports(pid: u32) -> Result<BTreeSet<u16>> {
+pub(crate) fn listening_ports(pid: u32) -> Result<BTreeSet<u16>> {
     let table = format!("/proc/{pid}/fd");
     let entries = fs::read_dir(&table).with_context(|| format!("cannot read `{table}`"))?;
     let links = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());

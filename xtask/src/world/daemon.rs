@@ -14,20 +14,19 @@ use super::fault::Paths;
 use super::http::Request;
 use super::log::LogTap;
 use super::observe::{FileId, descendants, held_flocks, listening_ports, runs};
-use super::outcome::Promise;
 use super::process::{Departure, Process};
 
 /// A daemon that was seen to be one.
 #[derive(Debug)]
-pub(super) struct Daemon {
-    pub(super) name: &'static str,
-    pub(super) process: Arc<Process>,
+pub(crate) struct Daemon {
+    pub(crate) name: &'static str,
+    pub(crate) process: Arc<Process>,
     /// The file whose lock it holds.
-    pub(super) held: FileId,
-    pub(super) url: String,
-    pub(super) port: u16,
-    pub(super) instance: String,
-    pub(super) log: LogTap,
+    pub(crate) held: FileId,
+    pub(crate) url: String,
+    pub(crate) port: u16,
+    pub(crate) instance: String,
+    pub(crate) log: LogTap,
     token: String,
 }
 
@@ -36,7 +35,7 @@ impl Daemon {
     ///
     /// # Errors
     /// When there is none or more than one, or the record tells of something else than the tables.
-    pub(super) fn at_path(name: &'static str, paths: &Paths, binary: &Path) -> Result<Self> {
+    pub(crate) fn at_path(name: &'static str, paths: &Paths, binary: &Path) -> Result<Self> {
         let held = FileId::at(&paths.lock)?.context("no lock at the path after a client's success")?;
         let process = Arc::new(Process::open(sole_holder(held)?)?);
         let pid = process.pid();
@@ -52,12 +51,12 @@ impl Daemon {
         Ok(Self { name, process, held, url, port, instance, log, token })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
     }
 
     /// The same process, alive, with the lock of the file that stands at the path.
-    pub(super) fn expect_owner(&self, paths: &Paths) -> Result<()> {
+    pub(crate) fn expect_owner(&self, paths: &Paths) -> Result<()> {
         let (name, pid) = (self.name, self.pid());
         ensure!(!self.process.is_gone(), "{name} (process {pid}) is gone");
         let at_path = FileId::at(&paths.lock)?;
@@ -66,19 +65,19 @@ impl Daemon {
         Ok(())
     }
 
-    /// Begins to wait for its end: somewhat past the bound, so that a late end is told with its time.
-    pub(super) fn departure(&self, promise: Promise) -> Departure {
-        self.process.watch(Duration::from_secs_f64(promise.bound_ms() / 1e3) + Duration::from_secs(3))
+    /// Begins to wait for its end.
+    pub(crate) fn departure(&self, patience: Duration) -> Departure {
+        self.process.watch(patience)
     }
 
     /// Whether the lock it was found with is still held by it, wherever the file is now.
-    pub(super) fn holds_its_lock(&self) -> Result<bool> {
+    pub(crate) fn holds_its_lock(&self) -> Result<bool> {
         let held = held_flocks(self.pid())?;
         Ok(held.iter().any(|lock| lock.exclusive && lock.file == self.held))
     }
 
     /// It answers over TCP, and a handshake proves to be with this very instance.
-    pub(super) fn expect_service(&self) -> Result<()> {
+    pub(crate) fn expect_service(&self) -> Result<()> {
         let health = Request::HEALTH.send(self.port)?;
         ensure!(health.status == 200 && health.body.trim() == "ok", "{} answered {health:?}", self.name);
         let proof = Request::HANDSHAKE.send(self.port)?;
@@ -93,7 +92,7 @@ impl Daemon {
     }
 
     /// Asks it to stop, with the token from its own record.
-    pub(super) fn request_stop(&self) -> Result<()> {
+    pub(crate) fn request_stop(&self) -> Result<()> {
         let request = Request { method: "POST", path: "/v1/daemon/stop", token: Some(&self.token), body: "" };
         let answer = request.send(self.port)?;
         ensure!(answer.status == 202, "the stop request was answered by {answer:?}");
@@ -123,7 +122,7 @@ fn sole_holder(file: FileId) -> Result<u32> {
 }
 
 /// These and no others live below us.
-pub(super) fn expect_only(daemons: &[&Daemon]) -> Result<()> {
+pub(crate) fn expect_only(daemons: &[&Daemon]) -> Result<()> {
     let known: Vec<u32> = daemons.iter().map(|daemon| daemon.pid()).collect();
     let living = descendants()?.into_iter().filter(|entry| !entry.zombie).map(|entry| entry.pid);
     let (expected, strangers): (Vec<u32>, Vec<u32>) = living.partition(|pid| known.contains(pid));

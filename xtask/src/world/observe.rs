@@ -1,0 +1,11 @@
+//! The observer: what the kernel says of processes, locks, files and ports. Nothing here asks the program under test.
+
+mod files;
+mod locks;
+mod ports;
+mod table;
+
+pub(crate) use files::{FileId, Snapshot, describe_path};
+pub(crate) use locks::held_flocks;
+pub(crate) use ports::listening_ports;
+pub(crate) use table::{become_subreaper, descendants, has_reaped, runs};
