@@ -35,7 +35,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::args::E2eArgs;
 use crate::workspace::Workspace;
 use crate::world::clock::millis;
-use crate::world::{machine, observe, process, program};
+use crate::world::{machine, mounts, observe, process, program};
 use outcome::{Outcome, Played, Round};
 use scenario::Scenario;
 use table::Voice;
@@ -54,7 +54,12 @@ pub(crate) fn run(workspace: &Workspace, args: &E2eArgs) -> Result<()> {
     }
     let binary = program::find_or_build(args.binary.as_deref(), workspace)?;
     observe::become_subreaper()?;
+    // Where it is refused, the scenarios that mount something say so.
+    let namespace = mounts::enter_private_namespace();
     let voice = if args.json { Voice::Progress } else { Voice::Person };
+    if let Err(error) = namespace {
+        voice.say(&format!("note: {error:#}"));
+    }
     let outcome = play_all(&scenarios, &binary, args.rounds, voice)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&outcome).context("cannot write the outcome as JSON")?);

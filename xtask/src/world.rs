@@ -12,6 +12,8 @@ pub(crate) mod home;
 pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod machine;
+pub(crate) mod mounts;
 pub(crate) mod observe;
+pub(crate) mod paths;
 pub(crate) mod process;
 pub(crate) mod program;

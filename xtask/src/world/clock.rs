@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
 /// The moment a round began, on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Epoch {
@@ -30,6 +32,29 @@ impl Epoch {
             Err(before) => -millis(before.duration()),
         }
     }
+}
+
+/// One moment on every clock that somebody tells the time by here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) instant: Instant,
+    /// A log's.
+    pub(crate) wall: SystemTime,
+    /// Another process's `CLOCK_MONOTONIC`.
+    pub(crate) monotonic: Duration,
+}
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self { instant: Instant::now(), wall: SystemTime::now(), monotonic: monotonic() }
+    }
+}
+
+/// `clock_gettime(2)` with `CLOCK_MONOTONIC`: the same scale in every process.
+pub(crate) fn monotonic() -> Duration {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
+    let (seconds, nanos) = (u64::try_from(tv_sec), u32::try_from(tv_nsec));
+    Duration::new(seconds.unwrap_or_default(), nanos.unwrap_or_default())
 }
 
 /// A moment by which something must have happened.

@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::client::command_line;
-use super::fault::Paths;
 use super::http::Request;
 use super::log::LogTap;
 use super::observe::{FileId, descendants, held_flocks, listening_ports, runs};
+use super::paths::Paths;
 use super::process::{Departure, Process};
 
 /// A daemon that was seen to be one.

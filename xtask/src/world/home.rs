@@ -1,7 +1,7 @@
 //! One round's home: a directory of its own for everything a client and its daemon are given.
 //!
 //! Whatever a round starts ends with its home: when that is dropped, each process below us is ended by `SIGKILL` through
-//! a pidfd, and the directory is removed.
+//! a pidfd, what was mounted in the directory is unmounted, and the directory is removed.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,8 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use super::client::Setting;
-use super::fault::Paths;
+use super::mounts::unmount_below;
+use super::paths::Paths;
 use super::process::kill_everything;
 
 /// How the daemons of a round are to notice a loss.
@@ -79,8 +80,10 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        if let Err(error) = kill_everything() {
-            eprintln!("xtask: {error:#}");
+        for ended in [kill_everything(), unmount_below(&self.paths.root)] {
+            if let Err(error) = ended {
+                eprintln!("xtask: {error:#}");
+            }
         }
         if let Err(error) = fs::remove_dir_all(self.root.path()) {
             eprintln!("xtask: cannot remove `{}`: {error}", self.root.path().display());

@@ -5,7 +5,7 @@ mod locks;
 mod ports;
 mod table;
 
-pub(crate) use files::{FileId, Snapshot, describe_path};
+pub(crate) use files::{FileId, Handle, Snapshot, describe_path};
 pub(crate) use locks::held_flocks;
 pub(crate) use ports::listening_ports;
 pub(crate) use table::{become_subreaper, descendants, has_reaped, runs};

@@ -35,7 +35,7 @@ fn succeed(stage: &mut Stage, fault: Fault, old: &Daemon, name: &'static str) ->
     let promise = loss_promise(fault, Watch::Events);
     let departure = old.departure(promise.patience());
     let paths = stage.home.paths.clone();
-    let since = stage.strike(Deed::Fault, fault.about(), || fault.strike(&paths))?;
+    let since = stage.strike(Deed::Fault, fault.about(), || fault.strike(&paths).map(drop))?;
     let new = stage.start(name)?;
     let written = Snapshot::take(&paths.state, &GROWS)?;
     let expected = Expected { what: FAULT_TO_GONE, since, promise };

@@ -16,7 +16,7 @@ use super::{loss_promise, verdict_promise};
 use crate::world::daemon::{Daemon, expect_only};
 use crate::world::fault::Fault;
 use crate::world::home::Watch;
-use crate::world::observe::{FileId, Snapshot};
+use crate::world::observe::{FileId, Handle, Snapshot};
 use crate::world::process::wait_readable;
 
 /// What may differ in the old daemon's directory: the lock by the fault itself, the log by its last words.
@@ -28,17 +28,18 @@ pub(super) fn play(stage: &mut Stage, fault: Fault, watch: Watch) -> Result<()> 
     let promise = loss_promise(fault, watch);
     let a = stage.start("A")?;
     let before = Snapshot::take(&stage.home.paths.state, &MAY_DIFFER)?;
+    let handle = Handle::open(&stage.home.paths.state)?;
     fault.prepare(&stage.home.paths)?;
     let departure = a.departure(promise.patience());
     let paths = stage.home.paths.clone();
-    let since = stage.strike(Deed::Fault, fault.about(), || fault.strike(&paths))?;
+    let since = stage.strike(Deed::Fault, fault.about(), || fault.strike(&paths).map(drop))?;
     let at_path = FileId::at(&paths.lock)?;
     let expected = Expected { what: FAULT_TO_GONE, since, promise };
     let farewell = stage.expect_gone(&a, departure, &expected)?;
     expect_displaced(stage, &a, &farewell, &[at_path])?;
     stage.verdict(&farewell, since, verdict_promise(fault, watch))?;
-    if let Some(directory) = fault.old_state_dir(&paths) {
-        let after = Snapshot::take(&directory, &MAY_DIFFER)?;
+    if fault.keeps_the_directory() {
+        let after = Snapshot::take(&handle.path(), &MAY_DIFFER)?;
         before.expect_same(&after).context("the displaced daemon did not keep its hands off")?;
     }
     if fault.blocks_the_path() {
@@ -94,7 +95,7 @@ pub(super) fn not_remade(stage: &mut Stage, watch: Watch) -> Result<()> {
     let departure = a.departure(promise.patience());
     let creations = Creations::watch(&stage.home.paths.home)?;
     let paths = stage.home.paths.clone();
-    let since = stage.strike(Deed::Fault, fault.about(), || fault.strike(&paths))?;
+    let since = stage.strike(Deed::Fault, fault.about(), || fault.strike(&paths).map(drop))?;
     let expected = Expected { what: FAULT_TO_GONE, since, promise };
     let farewell = stage.expect_gone(&a, departure, &expected)?;
     expect_displaced(stage, &a, &farewell, &[None])?;

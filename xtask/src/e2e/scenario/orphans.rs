@@ -67,7 +67,7 @@ impl Ending {
 pub(super) fn play(stage: &mut Stage, ending: Ending) -> Result<()> {
     let paths = stage.home.paths.clone();
     let a = stage.start("A")?;
-    stage.strike(Deed::Fault, Fault::RemoveTree.about(), || Fault::RemoveTree.strike(&paths))?;
+    stage.strike(Deed::Fault, Fault::RemoveTree.about(), || Fault::RemoveTree.strike(&paths).map(drop))?;
     let b = stage.start("B")?;
     let survivors = Snapshot::take(&paths.state, &["daemon.log"])?;
     ensure!(a.holds_its_lock()?, "A has let go of its lock");

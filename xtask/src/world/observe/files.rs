@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -39,6 +40,22 @@ impl fmt::Display for FileId {
 impl fmt::Debug for FileId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// A directory that can be looked into wherever it has been moved to, and whatever is mounted over it.
+#[derive(Debug)]
+pub(crate) struct Handle(File);
+
+impl Handle {
+    pub(crate) fn open(directory: &Path) -> Result<Self> {
+        let step = || format!("cannot open `{}`", directory.display());
+        File::open(directory).map(Self).with_context(step)
+    }
+
+    /// A path for it that is good for as long as the handle is (`proc_pid_fd(5)`).
+    pub(crate) fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/.", self.0.as_raw_fd()))
     }
 }
 
