@@ -26,6 +26,59 @@ enum Command {
     Dist,
     /// Drive the release binary from outside, as separate processes (Linux)
     E2e(E2eArgs),
+    /// Measure the release binary from outside, beside the limit that the kernel sets (Linux)
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+/// What is measured.
+#[derive(Subcommand)]
+enum Bench {
+    /// From each kind of loss to the verdict, the closed port and the end of the process
+    Detect(DetectArgs),
+    /// The process that `detect` compares with; not to be typed
+    #[command(name = "bare-reader", hide = true)]
+    BareReader { lock: PathBuf },
+}
+
+/// What a person asks of `cargo xtask bench detect`.
+#[derive(Args, Clone, Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "bench runs on Linux only"))]
+pub(crate) struct DetectArgs {
+    /// A tenth of the rounds, and a short look at an idle daemon
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Rounds of each loss with file events [default: 200, quick: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Only the losses whose name contains this; may be repeated
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub(crate) loss: Vec<String>,
+    /// Write the whole run as one JSON document
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Keep the run in `docs/bench`, and write its page anew
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Measure this binary and build none
+    #[arg(long, value_name = "PATH")]
+    pub(crate) binary: Option<PathBuf>,
+}
+
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "bench runs on Linux only"))]
+impl DetectArgs {
+    pub(crate) fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.quick { 20 } else { 200 })
+    }
+
+    /// What reproduces the run, paths left out: they are this machine's.
+    pub(crate) fn command_line(&self) -> String {
+        let mut words = vec!["cargo xtask bench detect".to_owned()];
+        words.extend(self.quick.then(|| "--quick".to_owned()));
+        words.extend(self.rounds.map(|rounds| format!("--rounds {rounds}")));
+        words.extend(self.loss.iter().map(|name| format!("--loss {name}")));
+        words.join(" ")
+    }
 }
 
 /// What a person asks of `cargo xtask e2e`.
@@ -60,19 +113,35 @@ impl Default for E2eArgs {
 
 /// Runs the command that the process was started with.
 pub(crate) fn dispatch() -> ExitCode {
-    let command = Xtask::parse().command;
-    let done = Workspace::find().and_then(|workspace| match command {
-        Command::Ci => ci::run(&workspace),
-        Command::Tidy => tidy::run(&workspace),
-        Command::Dist => dist::run(&workspace),
-        Command::E2e(args) => run_e2e(&workspace, &args),
-    });
-    match done {
+    match run(Xtask::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Ci => ci::run(&Workspace::find()?),
+        Command::Tidy => tidy::run(&Workspace::find()?),
+        Command::Dist => dist::run(&Workspace::find()?),
+        Command::E2e(args) => run_e2e(&Workspace::find()?, &args),
+        Command::Bench(bench) => run_bench(&bench),
+    }
+}
+
+fn run_bench(bench: &Bench) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    return match bench {
+        Bench::Detect(args) => crate::bench::detect(&Workspace::find()?, args),
+        Bench::BareReader { lock } => crate::bench::reader::run(lock),
+    };
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = bench;
+        anyhow::bail!("bench reads procfs and pidfds: it runs on Linux only")
     }
 }
 
@@ -89,12 +158,26 @@ pub(crate) fn run_e2e(workspace: &Workspace, args: &E2eArgs) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
-    use super::Xtask;
+    use super::{Bench, Command, Xtask};
 
     #[test]
     fn the_command_line_is_well_formed() {
         Xtask::command().debug_assert();
+    }
+
+    #[test]
+    fn a_run_tells_the_command_that_reproduces_it() {
+        let line = "cargo xtask bench detect --quick --rounds 7 --loss lock fifo --keep";
+        let words = std::iter::once("xtask").chain(line.split(' ').skip(2));
+        let Command::Bench(Bench::Detect(args)) = Xtask::parse_from(words).command else {
+            panic!("another command")
+        };
+        assert_eq!(
+            args.command_line(),
+            "cargo xtask bench detect --quick --rounds 7 --loss lock --loss fifo"
+        );
+        assert_eq!(args.rounds(), 7);
     }
 }

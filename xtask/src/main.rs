@@ -4,12 +4,15 @@
 //! - `tidy` checks the rules that no compiler knows: import direction, platform code, lengths, the lock's safety.
 //! - `dist` makes the static release build.
 //! - `e2e` drives the release binary as separate processes and believes nothing that it says.
+//! - `bench` measures it in the same way, beside the limit that the kernel sets.
 //!
 //! It depends on none of the project's crates: a defect in them must not blind the judge.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 mod args;
+#[cfg(target_os = "linux")]
+mod bench;
 mod ci;
 mod dist;
 #[cfg(target_os = "linux")]

@@ -47,18 +47,18 @@ impl Request<'_> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut stream = TcpStream::connect_timeout(&address, LIMIT).with_context(step)?;
         stream.set_read_timeout(Some(LIMIT)).with_context(step)?;
-        stream.write_all(self.text(port).as_bytes()).with_context(step)?;
+        stream.write_all(self.text(port, "close").as_bytes()).with_context(step)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).with_context(step)?;
         parse(&String::from_utf8_lossy(&answer)).with_context(step)
     }
 
-    fn text(&self, port: u16) -> String {
+    fn text(&self, port: u16, connection: &str) -> String {
         let Self { method, path, token, body } = self;
         let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         format!(
             "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{bearer}Content-Type: application/json\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+             Content-Length: {}\r\nConnection: {connection}\r\n\r\n{body}",
             body.len()
         )
     }
@@ -69,6 +69,37 @@ impl Response {
     pub(crate) fn field(&self, name: &str) -> Option<String> {
         let document: Value = serde_json::from_str(&self.body).ok()?;
         Some(document.get(name)?.as_str()?.to_owned())
+    }
+}
+
+/// A connection that has had one answer and stays open.
+#[derive(Debug)]
+pub(crate) struct KeptAlive {
+    _stream: TcpStream,
+}
+
+impl KeptAlive {
+    /// Connects, asks whether the daemon is well, and keeps the connection.
+    ///
+    /// # Errors
+    /// When there is no whole answer, or it is not a good one.
+    pub(crate) fn open(port: u16) -> Result<Self> {
+        let step = || format!("no kept connection to port {port}");
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).with_context(step)?;
+        stream.set_read_timeout(Some(LIMIT)).with_context(step)?;
+        stream.write_all(Request::HEALTH.text(port, "keep-alive").as_bytes()).with_context(step)?;
+        let mut answer = Vec::new();
+        let mut chunk = [0; 1024];
+        loop {
+            let count = stream.read(&mut chunk).with_context(step)?;
+            ensure!(count > 0, "the daemon closed a connection that should stay");
+            answer.extend_from_slice(&chunk[..count]);
+            // Cut until it is whole.
+            if let Ok(response) = parse(&String::from_utf8_lossy(&answer)) {
+                ensure!(response.status == 200, "the daemon answered {response:?}");
+                return Ok(Self { _stream: stream });
+            }
+        }
     }
 }
 

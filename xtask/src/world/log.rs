@@ -65,6 +65,11 @@ impl LogTap {
         Ok(kept.collect())
     }
 
+    /// The first line of an event, whichever daemon wrote it and when.
+    pub(crate) fn first(&self, event: &str) -> Result<Option<Line>> {
+        Ok(self.text()?.lines().filter_map(parse).find(|line| line.event == event))
+    }
+
     /// All of it, from the start.
     pub(crate) fn text(&self) -> Result<String> {
         let length = self.file.metadata().context("cannot look at the open log")?.len();

@@ -4,8 +4,10 @@ mod files;
 mod locks;
 mod ports;
 mod table;
+mod threads;
 
 pub(crate) use files::{FileId, Handle, Snapshot, describe_path};
 pub(crate) use locks::held_flocks;
 pub(crate) use ports::listening_ports;
 pub(crate) use table::{become_subreaper, descendants, has_reaped, runs};
+pub(crate) use threads::{threads, wait_asleep};
