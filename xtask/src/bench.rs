@@ -43,14 +43,15 @@ const IDLE_QUICK: Duration = Duration::from_secs(11);
 pub(crate) fn detect(workspace: &Workspace, args: &DetectArgs) -> Result<()> {
     let losses = detect::chosen(&args.loss)?;
     let binary = program::find_or_build(args.binary.as_deref(), workspace)?;
-    let fence_cost = fence::build(workspace)?;
+    let (reader, fence_cost) = (reader::build(workspace)?, fence::build(workspace)?);
     observe::become_subreaper()?;
     let namespace = mounts::enter_private_namespace();
     if let Err(error) = namespace {
         eprintln!("xtask: {error:#}");
     }
     let (begun, places) = (Instant::now(), detect::places()?);
-    let mut detect = Detect { binary: &binary, rounds: args.rounds(), unmeasured: Vec::new() };
+    let mut detect =
+        Detect { binary: &binary, reader: &reader, rounds: args.rounds(), unmeasured: Vec::new() };
     let (mut events, mut polls, mut fence) = (Vec::new(), Vec::new(), Vec::new());
     for place in &places {
         for fault in &losses {

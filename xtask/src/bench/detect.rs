@@ -59,6 +59,7 @@ pub(super) fn chosen(names: &[String]) -> Result<Vec<Fault>> {
 /// The rounds to be played, and what could not be measured so far.
 pub(super) struct Detect<'a> {
     pub(super) binary: &'a Path,
+    pub(super) reader: &'a Path,
     pub(super) rounds: u32,
     pub(super) unmeasured: Vec<String>,
 }
@@ -67,7 +68,7 @@ impl Detect<'_> {
     /// One loss with file events. Nothing, if no round gave a figure.
     pub(super) fn with_events(&mut self, fault: Fault, place: &Place) -> Option<EventRow> {
         let (mut displaced, mut read): (Vec<Displaced>, Vec<Read>) = (Vec::new(), Vec::new());
-        let ground = Ground { directory: &place.directory, binary: self.binary };
+        let ground = Ground { directory: &place.directory, binary: self.binary, reader: self.reader };
         for number in 0..self.rounds {
             // By turns, and each first in every other round: what else the machine does is shared evenly.
             for turn in [number, number + 1] {
@@ -114,7 +115,7 @@ impl Detect<'_> {
     }
 
     fn polled(&mut self, fault: Fault, place: &Place, watch: Watch, rounds: u32) -> Option<PollRow> {
-        let ground = Ground { directory: &place.directory, binary: self.binary };
+        let ground = Ground { directory: &place.directory, binary: self.binary, reader: self.reader };
         let (mut verdicts, mut ends) = (Vec::new(), Vec::new());
         for number in 0..rounds {
             // At another point between two looks each time.

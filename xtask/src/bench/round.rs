@@ -46,6 +46,8 @@ pub(super) struct Read {
 pub(super) struct Ground<'a> {
     pub(super) directory: &'a Path,
     pub(super) binary: &'a Path,
+    /// The program that the bare reader is.
+    pub(super) reader: &'a Path,
 }
 
 impl Ground<'_> {
@@ -84,7 +86,7 @@ impl Ground<'_> {
         let paths = home.paths.clone();
         make_twin(&paths)?;
         fault.prepare(&paths)?;
-        let mut reader = Reader::start(&paths.lock)?;
+        let mut reader = Reader::start(self.reader, &paths.lock)?;
         let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen")?;
         let port = listener.local_addr().context("a listener has an address")?.port();
         let (departure, closing) = (reader.departure(PATIENCE), Closing::of(port, PATIENCE));

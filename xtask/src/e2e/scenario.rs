@@ -1,10 +1,12 @@
 //! The scenarios: what is done to which daemon, and what must be seen then.
 
 mod false_alarms;
+mod full_directory;
 mod generations;
 mod loss;
 mod orphans;
 mod starts;
+mod survivor;
 
 use std::path::Path;
 use std::time::Duration;
@@ -40,7 +42,9 @@ enum Play {
     Generations(Fault),
     Loss(Fault, Watch),
     NotRemade(Watch),
+    FullDirectory,
     Orphan(Ending),
+    Survivor,
     FalseAlarms(Watch),
     Unsearchable(Watch),
     KilledThenClient,
@@ -72,9 +76,13 @@ pub(super) fn all() -> Vec<Scenario> {
         let about = format!("rm -rf and no client after it, {how}: gone, and nothing is made again");
         all.push(scenario(&format!("directory-deleted-not-remade{suffix}"), &about, Play::NotRemade(*watch)));
     }
+    let about = "rm -rf of a directory with 20,000 files more under a watching daemon: rm returns 0";
+    all.push(scenario("rm-of-a-full-directory", about, Play::FullDirectory));
     all.extend(
         Ending::ALL.iter().map(|ending| scenario(ending.name(), ending.about(), Play::Orphan(*ending))),
     );
+    let about = "A displaced, B published, A ends in a way and at a moment drawn from the round's number";
+    all.push(scenario("survivor", about, Play::Survivor));
     for (watch, suffix, how) in &settings[..2] {
         let about = format!("the lock touched, chmod-ed, hard-linked, overwritten in place, {how}: it stays");
         all.push(scenario(&format!("false-alarms{suffix}"), &about, Play::FalseAlarms(*watch)));
@@ -103,7 +111,11 @@ impl Scenario {
             | Play::FalseAlarms(watch)
             | Play::Unsearchable(watch) => watch,
             Play::Orphan(_) => Watch::Poll(LONG_POLL),
-            Play::Generations(_) | Play::KilledThenClient | Play::ManyClients => Watch::Events,
+            Play::Generations(_)
+            | Play::FullDirectory
+            | Play::Survivor
+            | Play::KilledThenClient
+            | Play::ManyClients => Watch::Events,
         }
     }
 
@@ -120,6 +132,8 @@ impl Scenario {
             Play::Generations(fault) => generations::play(&mut stage, fault),
             Play::Loss(fault, watch) => loss::play(&mut stage, fault, watch),
             Play::NotRemade(watch) => loss::not_remade(&mut stage, watch),
+            Play::FullDirectory => full_directory::play(&mut stage),
+            Play::Survivor => survivor::play(&mut stage, number),
             Play::Orphan(ending) => orphans::play(&mut stage, ending),
             Play::FalseAlarms(watch) => false_alarms::play(&mut stage, watch),
             Play::Unsearchable(watch) => false_alarms::unsearchable(&mut stage, watch),

@@ -95,6 +95,11 @@ impl Stage {
     /// Has a client find or start a daemon, and looks who it is.
     pub(super) fn start(&mut self, name: &'static str) -> Result<Daemon> {
         let answer = self.call(&["url"])?;
+        self.meet(name, &answer)
+    }
+
+    /// Looks which daemon a client found or started.
+    pub(super) fn meet(&mut self, name: &'static str, answer: &Answer) -> Result<Daemon> {
         answer.expect_status(0)?;
         let daemon = Daemon::at_path(name, &self.home.paths, &self.home.setting.binary)?;
         let printed = answer.stdout.trim_end_matches('\n');

@@ -107,19 +107,19 @@ pub(super) fn not_remade(stage: &mut Stage, watch: Watch) -> Result<()> {
 }
 
 /// File events of a directory: what is made in it or moved into it, however shortly it stays.
-struct Creations {
+pub(super) struct Creations {
     inotify: OwnedFd,
 }
 
 impl Creations {
-    fn watch(directory: &Path) -> Result<Self> {
+    pub(super) fn watch(directory: &Path) -> Result<Self> {
         let step = || format!("cannot watch `{}`", directory.display());
         let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).with_context(step)?;
         add_watch(&inotify, directory, WatchFlags::CREATE | WatchFlags::MOVED_TO).with_context(step)?;
         Ok(Self { inotify })
     }
 
-    fn expect_none(&self, window: Duration) -> Result<()> {
+    pub(super) fn expect_none(&self, window: Duration) -> Result<()> {
         if !wait_readable(self.inotify.as_fd(), window).context("cannot wait for file events")? {
             return Ok(());
         }
