@@ -132,7 +132,7 @@ impl Scenario {
             Play::Generations(fault) => generations::play(&mut stage, fault),
             Play::Loss(fault, watch) => loss::play(&mut stage, fault, watch),
             Play::NotRemade(watch) => loss::not_remade(&mut stage, watch),
-            Play::FullDirectory => full_directory::play(&mut stage),
+            Play::FullDirectory => full_directory::play(&mut stage, number),
             Play::Survivor => survivor::play(&mut stage, number),
             Play::Orphan(ending) => orphans::play(&mut stage, ending),
             Play::FalseAlarms(watch) => false_alarms::play(&mut stage, watch),
