@@ -49,7 +49,7 @@ pub use hold::{Hold, HoldError};
 pub use lock::{AcquireError, OwnerLock};
 pub use ownership::{Displacement, Look, NotOwner, Ownership, SECOND_LOOK, Verdict};
 pub use probe::{LockProbe, ProbeError, probe_lock};
-pub use publication::{DirStamp, PublishError};
+pub use publication::PublishError;
 pub use record::{Advertisement, Endpoint, EndpointError, Reading};
 pub use secret::{InstanceId, Nonce, SecretError, Token};
 pub use state_dir::{Rule, StateDir, StateDirError};

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use crate::ownership::{Held, Look, Ownership};
 use crate::sys::{self, DirHandle, How};
-use crate::{Deadline, Epoch, ExitRecord, NotOwner, StateDir, StateDirError, StateFile, Verdict, record};
+use crate::{Deadline, Epoch, ExitRecord, NotOwner, StateDir, StateDirError, StateFile, record};
 
 /// How long a starter tries before it says that the lock is held.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -122,7 +122,7 @@ impl OwnerLock {
                     }
                     let drawn = Epoch::draw(last_epoch(&dir, state_dir));
                     // Drawn first, asked after: see `epoch`. Lost meanwhile is lost, and the next owner draws its own.
-                    if ownership.verify() == Verdict::Owner {
+                    if ownership.prove().is_ok() {
                         ownership.advance_epoch(drawn);
                         return Ok(Self { ownership, dir, state_dir: state_dir.clone() });
                     }
@@ -175,12 +175,13 @@ impl OwnerLock {
     ///
     /// # Errors
     ///
-    /// [`NotOwner`]: the present epoch stays, and there is nothing to do under it any more.
+    /// [`NotOwner`], also where it could not be told: the present epoch stays.
     pub fn renew_epoch(&self, above: Option<Epoch>) -> Result<Epoch, NotOwner> {
         let drawn = Epoch::draw(above.max(Some(self.ownership.epoch())));
-        self.ownership.fencing_token()?;
+        self.ownership.prove()?;
         self.ownership.advance_epoch(drawn);
-        Ok(drawn)
+        // Another thread may have come to a larger one meanwhile.
+        Ok(self.ownership.epoch())
     }
 
     /// A duplicate of the held descriptor, for a watch on the very inode (`/proc/self/fd/N`). Never to be unlocked: the

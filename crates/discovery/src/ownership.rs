@@ -98,7 +98,7 @@ pub(crate) struct Held {
 pub struct NotOwner {
     /// The lock file.
     pub path: PathBuf,
-    /// What is known: suspect, or displaced for good.
+    /// What is known: displaced for good; or suspect, which here includes that it could not be told.
     pub verdict: Verdict,
 }
 
@@ -206,10 +206,8 @@ impl Ownership {
     fn judge(&self, look: Look, now: Duration, doubt: impl FnOnce(&io::Error)) -> Verdict {
         let suspect_since = &self.0.suspect_since;
         match look {
-            Look::Same => {
-                suspect_since.store(0, Ordering::Release);
-                Verdict::Owner
-            }
+            Look::Same if suspect_since.load(Ordering::Acquire) == 0 => Verdict::Owner,
+            Look::Same => self.return_to_path(),
             Look::Other(other) => self.displaced(Some(other)),
             Look::Nothing { links: Some(0) } => self.displaced(None),
             Look::Nothing { .. } => {
@@ -228,6 +226,33 @@ impl Ownership {
                 if suspect_since.load(Ordering::Acquire) == 0 { Verdict::Owner } else { Verdict::Suspect }
             }
         }
+    }
+
+    /// The lock was away and is back. A successor may have been the owner meanwhile, with a larger epoch than ours, so this is
+    /// a new term: nobody is told "owner" before it has begun.
+    fn return_to_path(&self) -> Verdict {
+        let drawn = Epoch::draw(Some(self.epoch()));
+        // Drawn first, asked after: see `epoch`. Away again is for the next look to judge.
+        if !matches!(self.look(), Look::Same) {
+            return Verdict::Suspect;
+        }
+        self.advance_epoch(drawn);
+        self.0.suspect_since.store(0, Ordering::Release);
+        Verdict::Owner
+    }
+
+    /// Whether this is the owner beyond doubt: what is new may be granted on proof only, where doubt leaves the last answer in
+    /// force for what is old.
+    pub(crate) fn prove(&self) -> Result<(), NotOwner> {
+        let mut in_doubt = false;
+        let verdict = match self.verify_noting(|_| in_doubt = true) {
+            Verdict::Owner if in_doubt => Verdict::Suspect,
+            verdict => verdict,
+        };
+        if verdict == Verdict::Owner {
+            return Ok(());
+        }
+        Err(NotOwner { path: self.0.path.clone(), verdict })
     }
 
     fn displaced(&self, at_path: Option<FileId>) -> Verdict {
@@ -271,6 +296,18 @@ mod tests {
         assert_eq!(me.judge(Look::Same, at(104), |_| {}), Verdict::Owner, "it came back");
         assert_eq!(me.judge(gone(Some(1)), at(110), |_| {}), Verdict::Suspect, "and the count begins anew");
         assert!(matches!(me.judge(gone(None), at(210), |_| {}), Verdict::Displaced(_)));
+    }
+
+    #[test]
+    fn who_comes_back_has_a_larger_epoch() {
+        let (_dir, me) = ownership();
+        let first = Epoch::draw(None);
+        me.advance_epoch(first);
+        assert_eq!(me.judge(Look::Same, at(1), |_| {}), Verdict::Owner);
+        assert_eq!(me.epoch(), first, "who never was away keeps it");
+        me.judge(Look::Nothing { links: Some(1) }, at(2), |_| {});
+        assert_eq!(me.judge(Look::Same, at(3), |_| {}), Verdict::Owner);
+        assert!(me.epoch() > first);
     }
 
     #[test]

@@ -69,13 +69,8 @@ pub enum PublishError {
     },
 }
 
-/// How many directories below the state directory are looked at: there should be none, and nobody may be kept busy by many.
-const MAX_BELOW: usize = 256;
-
-/// When a directory last changed, to be compared with another such time of the same directory and with nothing else: by the
-/// file system's clock, in whatever steps it has (`st_mtime` of `stat(2)`; 4 ms and finer on Linux).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DirStamp((i64, i64));
+/// More names than this are not counted: the owner's keeper has a lock to watch meanwhile (about 10 ms).
+const MAX_NAMES: usize = 1 << 16;
 
 impl OwnerLock {
     /// Publishes the record and, after it, the pid file.
@@ -87,7 +82,20 @@ impl OwnerLock {
     ///
     /// [`PublishError::NotOwner`] when this is not the owner; else what was in the way.
     pub fn publish(&self, record: &Advertisement) -> Result<(), PublishError> {
-        self.publish_within(PATIENCE, record)
+        self.publish_within(PATIENCE, record).inspect_err(|error| {
+            // Half a publication would advertise a daemon that does not come.
+            if !matches!(error, PublishError::NotOwner { .. } | PublishError::DirectoryBusy { .. }) {
+                self.take_back();
+            }
+        })
+    }
+
+    fn take_back(&self) {
+        let done = self.in_critical_section(BRIEF, |_| {
+            self.remove(StateFile::Record)?;
+            self.remove(StateFile::Pid)
+        });
+        if done.is_err() { /* a stale record is the next client's daily bread */ }
     }
 
     /// Publishes again what was damaged; gives up at once while somebody else has the directory locked.
@@ -120,28 +128,33 @@ impl OwnerLock {
         usize::from(record_gone) + usize::from(pid_gone)
     }
 
-    /// When a name last came or went in the directory or below it; `None` where that cannot be told. Of what is below, the
-    /// first 256 directories count.
-    pub fn directory_stamp(&self) -> Option<DirStamp> {
-        self.dir.last_change(MAX_BELOW).ok().map(DirStamp)
+    /// How many names there are in the directory and, on Linux, in the directories in it: for telling a removal, in which
+    /// the number falls and falls, from other changes. `None` where it cannot be told, as above 65,536.
+    ///
+    /// # Platform notes
+    ///
+    /// Only Linux can look into a directory with the promise not to enter another file system there (`openat2(2)`,
+    /// `RESOLVE_NO_XDEV`), whose server may be dead. Elsewhere, and before Linux 5.6, only the directory itself counts.
+    pub fn count_names(&self) -> Option<usize> {
+        self.dir.count_names(MAX_NAMES).ok().flatten()
     }
 
     /// Writes why this owner leaves, and removes the record and the pid file: one critical section for both.
     ///
     /// # Errors
     ///
-    /// When this is not the owner, or the critical section cannot be had: everything is then left alone. A failure of one of
-    /// the two steps keeps nobody from trying the other.
+    /// When this is not the owner, or the critical section cannot be had: everything is then left alone. Where the exit record
+    /// cannot be written the record stays too, stale and with the epoch in it.
     pub fn withdraw(&self, exit: &ExitRecord) -> Result<(), PublishError> {
         self.in_critical_section(PATIENCE, |locked| {
             // First, so that a process killed in between leaves its epoch behind in one of the two.
-            let told = self.replace(StateFile::Exit, &exit.to_bytes());
+            self.replace(StateFile::Exit, &exit.to_bytes())?;
             if !locked {
                 return Err(PublishError::NoDirectoryLock { path: self.state_dir.root().to_owned() });
             }
             // The record first: a pid file without a record misleads nobody.
-            let removed = self.remove(StateFile::Record).and_then(|()| self.remove(StateFile::Pid));
-            removed.and(told)
+            self.remove(StateFile::Record)?;
+            self.remove(StateFile::Pid)
         })
     }
 
@@ -165,8 +178,21 @@ impl OwnerLock {
     ///
     /// When this is not the owner, or nothing can be opened at the path.
     pub fn open_log(&self) -> Result<std::fs::File, PublishError> {
+        self.open_log_within(PATIENCE)
+    }
+
+    /// The same under a running owner; gives up at once while somebody else has the directory locked.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open_log`](Self::open_log).
+    pub fn reopen_log(&self) -> Result<std::fs::File, PublishError> {
+        self.open_log_within(BRIEF)
+    }
+
+    fn open_log_within(&self, patience: Duration) -> Result<std::fs::File, PublishError> {
         let name = self.state_dir.tool().file_name(StateFile::Log);
-        self.in_critical_section(PATIENCE, |_| {
+        self.in_critical_section(patience, |_| {
             if self.dir.odd_kind(&name).is_none()
                 && let Ok(file) = self.dir.open_file(&name, How::Append)
             {

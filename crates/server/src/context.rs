@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use aileron_discovery::{Epoch, InstanceId, NotOwner, Ownership, StateDir};
+use aileron_discovery::{Epoch, InstanceId, NotOwner, Ownership, StateDir, Verdict};
 use axum::body::Body;
 use axum::http::Response;
 use axum::response::IntoResponse;
@@ -43,6 +43,11 @@ impl Context {
 
     /// Asks before a side effect, and gives the fencing token to send with it: one `lstat(2)`, no lock, no allocation.
     ///
+    /// # Hazard
+    ///
+    /// An owner whose directory was moved away, served by another and moved back, all between two looks, is given its old
+    /// epoch. A receiver that has seen the other's refuses it; one that has not cannot know (`docs/design/0004`).
+    ///
     /// # Errors
     ///
     /// [`Fenced`]: act on nothing. The keeper is told to look at once.
@@ -58,14 +63,18 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// [`Fenced`], as for [`fence`](Self::fence).
+    /// [`Fenced`], as for [`fence`](Self::fence); also where it cannot be told whether this is the owner, and once the drain is
+    /// over.
     pub async fn renew_epoch(&self, seen: Epoch) -> Result<Epoch, Fenced> {
         let (answer, renewed) = oneshot::channel();
         self.shared.inbox.send(Message::RenewEpoch(seen, answer));
         match renewed.await {
             Ok(renewed) => renewed.map_err(|lost| self.fenced(lost)),
-            // The keeper has gone, and the lock with it.
-            Err(_) => self.fence(),
+            // The keeper is ending the daemon, or has.
+            Err(_) => Err(Fenced(NotOwner {
+                path: self.shared.ownership.lock_path().to_owned(),
+                verdict: Verdict::Suspect,
+            })),
         }
     }
 

@@ -28,6 +28,9 @@ use crate::shared::{Inbox, Message, Phase, Shared};
 use crate::sys::Signals;
 use crate::watch::Watch;
 
+/// How often a lock that was nowhere is looked for while looking fails. Events shorten it.
+const LOOK_IN_DOUBT: Duration = Duration::from_secs(1);
+
 pub(crate) struct Keeper {
     lock: OwnerLock,
     shared: Arc<Shared>,
@@ -97,7 +100,10 @@ impl Keeper {
 
     /// Keeps to the end. A keeper that panics can neither watch nor end the daemon any more: the process must not go on.
     fn keep(mut self) -> Kept {
-        match catch_unwind(AssertUnwindSafe(|| self.run())) {
+        let ran = catch_unwind(AssertUnwindSafe(|| self.run()));
+        // Nobody reads it any more: whoever waits for an answer is to know.
+        self.inbox.close();
+        match ran {
             Ok(Ok(kept)) => kept,
             Ok(Err(Overdue(reason))) => self.exit(reason),
             Err(_) => self.end_after_panic(),
@@ -125,13 +131,6 @@ impl Keeper {
             if polled {
                 self.next_poll = now + self.watch.interval();
             }
-            self.watch.stale |= woken.events.rearm || self.watch.rearm_due().is_some_and(|due| now >= due);
-            // Not while the path is in doubt: there is nothing to put a watch on, and the lock itself is still watched.
-            if self.watch.stale && self.policy.ending().is_none() && self.second_look.is_none() {
-                self.arm(now);
-                // What happened before the new watches were in place is seen now or never.
-                self.look(now);
-            }
             if !woken.signals.is_empty() {
                 // A displaced daemon that is told to end before it has noticed is displaced all the same.
                 self.look(now);
@@ -142,10 +141,17 @@ impl Keeper {
             for message in self.inbox.take() {
                 self.receive(message, now);
             }
+            self.watch.stale |= woken.events.rearm || self.watch.rearm_due().is_some_and(|due| now >= due);
+            // Not while the path is in doubt: there is nothing to put a watch on, and the lock itself is still watched.
+            if self.watch.stale && self.policy.ending().is_none() && self.second_look.is_none() {
+                self.arm(now);
+                // What happened before the new watches were in place is seen now or never.
+                self.look(now);
+            }
             if std::mem::take(&mut self.log_is_full) {
                 self.rotate_log();
             }
-            self.renew_broken_term();
+            self.renew_broken_term(now);
             self.mend(now);
             self.check_idle(now);
             self.decide(Event::Tick, now);
@@ -176,7 +182,7 @@ impl Keeper {
                 }
             }
             Message::RenewEpoch(above, answer) => {
-                let renewed = self.renew_epoch(Some(above));
+                let renewed = self.renew_epoch(Some(above), now);
                 if answer.send(renewed).is_err() {
                     tracing::debug!("nobody waits for the epoch any more");
                 }
@@ -217,7 +223,7 @@ impl Keeper {
             if !std::mem::replace(&mut self.doubted, true) {
                 tracing::warn!(event = "doubt", %held, error, "cannot look at the lock; the last answer stays in force");
             }
-            self.second_look = self.second_look.map(|due| if now < due { due } else { now + SECOND_LOOK });
+            self.second_look = self.second_look.map(|due| if now < due { due } else { now + LOOK_IN_DOUBT });
             return;
         }
         self.doubted = false;
@@ -227,7 +233,6 @@ impl Keeper {
                     tracing::info!(event = "owner_again", %held, "the lock is back at the path");
                     self.shared.events.tell("owner_again", &json!({}));
                     self.watch.stale = true;
-                    self.term = Term::Broken;
                 }
             }
             Verdict::Suspect => {

@@ -189,7 +189,7 @@ impl LogFile {
     /// Begins a new file where the present one no longer stands at its path.
     pub(crate) fn reopen_if_gone(&self, lock: &OwnerLock) {
         if self.is_gone(lock) {
-            self.replace(lock.open_log());
+            self.replace(lock.reopen_log());
         }
     }
 

@@ -56,25 +56,32 @@ pub(crate) enum Message {
     RuntimeGone,
 }
 
-/// The keeper's letter box.
+/// The keeper's letter box. Once closed, it drops what it is sent, and with it whatever an answer was awaited on.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    messages: Mutex<Vec<Message>>,
+    messages: Mutex<Option<Vec<Message>>>,
     pub(crate) bell: Bell,
 }
 
 impl Inbox {
     pub(crate) fn new(bell: Bell) -> Self {
-        Self { messages: Mutex::new(Vec::new()), bell }
+        Self { messages: Mutex::new(Some(Vec::new())), bell }
     }
 
     pub(crate) fn send(&self, message: Message) {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        if let Some(messages) = self.messages.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            messages.push(message);
+        }
         self.bell.ring();
     }
 
     pub(crate) fn take(&self) -> Vec<Message> {
-        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    pub(crate) fn close(&self) {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) struct FileNews {
 #[derive(Debug)]
 pub(crate) struct Targets<'a> {
     pub(crate) lock: &'a std::fs::File,
+    pub(crate) name: &'a str,
     pub(crate) directory: &'a std::path::Path,
     pub(crate) records: [std::path::PathBuf; 2],
 }

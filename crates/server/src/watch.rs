@@ -1,5 +1,6 @@
 //! How the keeper watches: file events where there are any, always with the poll, which is the authority.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ const REARM_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Watch {
     directory: PathBuf,
+    /// The lock's, in the directory.
+    name: String,
     records: [PathBuf; 2],
     wanted: FileEvents,
     fixed_interval: Option<Duration>,
@@ -39,6 +42,7 @@ impl Watch {
         let dir: &StateDir = lock.state_dir();
         Self {
             directory: dir.root().to_owned(),
+            name: dir.tool().file_name(StateFile::Lock),
             records: [dir.path(StateFile::Record), dir.path(StateFile::Pid)],
             wanted: config.file_events,
             fixed_interval: config.lock_poll_interval,
@@ -55,20 +59,22 @@ impl Watch {
         self.tried = Some(now);
         self.stale = false;
         let present = self.watcher.take();
-        let (watcher, missing) = match (self.wanted, lock.watchable()) {
-            (FileEvents::Off, _) => (None, vec!["file events are switched off".to_owned()]),
-            (FileEvents::On, Ok(held)) => {
-                let targets =
-                    Targets { lock: &held, directory: &self.directory, records: self.records.clone() };
-                Watcher::arm(present, &targets)
-            }
-            // The watches that are there stay: each of them is as good as before.
-            (FileEvents::On, Err(error)) => (present, vec![format!("cannot watch the held lock: {error}")]),
+        let (watcher, missing) = match self.wanted {
+            FileEvents::Off => (None, vec!["file events are switched off".to_owned()]),
+            FileEvents::On => match lock.watchable() {
+                Ok(held) => Watcher::arm(present, &self.targets(&held)),
+                // The watches that are there stay: each of them is as good as before.
+                Err(error) => (present, vec![format!("cannot watch the held lock: {error}")]),
+            },
         };
         self.watcher = watcher;
         let changed = !std::mem::replace(&mut self.said, true) || self.missing != missing;
         self.missing = missing;
         changed
+    }
+
+    fn targets<'a>(&'a self, lock: &'a File) -> Targets<'a> {
+        Targets { lock, name: &self.name, directory: &self.directory, records: self.records.clone() }
     }
 
     /// Puts the watches on the record and the pid file as they are now.

@@ -1,11 +1,22 @@
 //! What `/proc` tells of processes (`proc(5)`).
 
+use std::ffi::CStr;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
+
+use rustix::fs::{Mode, ResolveFlags};
 
 use crate::FileId;
 use crate::process::{HeldFlock, Namespaces};
+
+/// Opens a directory in another one, of the same file system: what is mounted there belongs to a server that may be dead, and
+/// who enters it may wait for ever (`openat2(2)`, since Linux 5.6).
+pub(crate) fn open_within(parent: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
+    let stay = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+    Ok(rustix::fs::openat2(parent, name, super::DIRECTORY, Mode::empty(), stay)?)
+}
 
 /// Field 22 of `/proc/PID/stat`: ticks after boot at which the process started. `None`: there is no such process.
 pub(crate) fn start_time(pid: u32) -> io::Result<Option<u64>> {

@@ -1,9 +1,9 @@
 //! What POSIX and BSD locks give on every Unix.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -105,7 +105,7 @@ pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
 }
 
 /// How a directory is opened.
-const DIRECTORY: OFlags =
+pub(super) const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// A directory held open: what is done through it is done to *that* directory, whatever has become of its name.
@@ -127,21 +127,30 @@ impl DirHandle {
         })
     }
 
-    /// Seconds and nanoseconds at which a name last came or went, here or in the first `most` directories below.
-    pub(crate) fn last_change(&self, most: usize) -> io::Result<(i64, i64)> {
-        let mut last = changed_at(&self.0)?;
-        let mut known = below(&self.0, Path::new(""));
-        let mut visited = 0;
-        while visited < known.len().min(most) {
-            // One that is gone by now has left its mark on the directory it was in.
-            if let Ok(directory) = rustix::fs::openat(&self.0, &known[visited], DIRECTORY, Mode::empty()) {
-                last = last.max(changed_at(&directory)?);
-                let deeper = below(&directory, &known[visited]);
-                known.extend(deeper);
+    /// How many names there are here and in the directories here; `None` above `most`.
+    pub(crate) fn count_names(&self, most: usize) -> io::Result<Option<usize>> {
+        let (mut count, mut below) = (0, Vec::new());
+        for entry in rustix::fs::Dir::read_from(&self.0)? {
+            let entry = entry?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                count += 1;
+                if entry.file_type() == FileType::Directory {
+                    below.push(entry.file_name().to_owned());
+                }
             }
-            visited += 1;
+            if count > most {
+                return Ok(None);
+            }
         }
-        Ok(last)
+        for name in &below {
+            // One that cannot be entered has nobody's names in it for us.
+            let Ok(directory) = super::open_within(&self.0, name) else { continue };
+            count += rustix::fs::Dir::new(directory)?.flatten().take(most + 1).count();
+            if count > most {
+                return Ok(None);
+            }
+        }
+        Ok(Some(count))
     }
 
     pub(crate) fn make_private(&self) -> io::Result<()> {
@@ -223,24 +232,6 @@ impl DirHandle {
     pub(crate) fn unlock(&self) -> io::Result<()> {
         Ok(rustix::fs::flock(&self.0, FlockOperation::Unlock)?)
     }
-}
-
-#[allow(clippy::useless_conversion, reason = "their widths differ between systems")]
-fn changed_at(directory: impl AsFd) -> io::Result<(i64, i64)> {
-    let stat = rustix::fs::fstat(directory)?;
-    Ok((i64::from(stat.st_mtime), i64::try_from(stat.st_mtime_nsec).map_err(io::Error::other)?))
-}
-
-/// The directories in a directory, by their paths below `path`.
-fn below(directory: impl AsFd, path: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = rustix::fs::Dir::read_from(directory) else { return Vec::new() };
-    let is_directory = |entry: &rustix::fs::DirEntry| {
-        // Where the file system does not tell, opening it as a directory will.
-        matches!(entry.file_type(), FileType::Directory | FileType::Unknown)
-            && !matches!(entry.file_name().to_bytes(), b"." | b"..")
-    };
-    let name = |entry: rustix::fs::DirEntry| path.join(OsStr::from_bytes(entry.file_name().to_bytes()));
-    entries.flatten().filter(is_directory).map(name).collect()
 }
 
 /// The name of this host, as `uname(2)` gives it.

@@ -16,6 +16,15 @@ pub(crate) fn parent(_pid: u32) -> io::Result<Option<u32>> {
     unsupported()
 }
 
+/// No directory is entered without the promise that it is on the same file system.
+#[cfg(unix)]
+pub(crate) fn open_within(
+    _parent: &std::os::fd::OwnedFd,
+    _name: &std::ffi::CStr,
+) -> io::Result<std::os::fd::OwnedFd> {
+    unsupported()
+}
+
 pub(crate) fn boot_id() -> Option<String> {
     None
 }

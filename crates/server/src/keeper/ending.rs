@@ -55,11 +55,11 @@ impl Keeper {
         }
     }
 
-    /// Withdraws if this is still the owner, tells nobody, waits for nothing.
+    /// Withdraws if this is still the owner, and ends the process. Whatever end was under way, this is the reason now.
     pub(super) fn end_after_panic(mut self) -> ! {
-        let now = Instant::now();
-        self.policy.on(Event::Cause(ShutdownReason::VitalTask), now);
-        let ending = *self.policy.ending().expect("a cause decides an end");
+        self.policy.on(Event::Cause(ShutdownReason::VitalTask), Instant::now());
+        let decided = *self.policy.ending().expect("a cause decides an end");
+        let ending = Ending { reason: ShutdownReason::VitalTask, ..decided };
         let withdraw = || {
             if ending.may_write {
                 self.withdraw(&ending);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aileron_discovery::protocol::launch::in_one_line;
-use aileron_discovery::{Advertisement, DirStamp, Epoch, PublishError, StateFile};
+use aileron_discovery::{Advertisement, PublishError, StateFile};
 
 use super::Keeper;
 use super::wound::{Extent, Wound};
@@ -15,23 +15,28 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Mender {
     published: Option<Advertisement>,
-    wound: Option<Wound<Option<DirStamp>>>,
+    wound: Option<Wound>,
     /// When the next look at the files is due.
     next_look: Option<Instant>,
+    /// Nothing that happens has them looked at before.
+    not_before: Option<Instant>,
 }
 
 impl Mender {
     pub(crate) fn new() -> Self {
-        Self { published: None, wound: None, next_look: None }
+        Self { published: None, wound: None, next_look: None, not_before: None }
     }
 
     pub(crate) fn published(&self) -> Option<&Advertisement> {
         self.published.as_ref()
     }
 
-    /// Something happened, or a poll came round: the files are looked at as soon as may be.
+    /// Something happened, or a poll came round. While there is a wound its own time-table holds: a flood of events must not
+    /// have the keeper look without end.
     pub(crate) fn noticed(&mut self, now: Instant) {
-        self.next_look = Some(now);
+        if self.wound.is_none() {
+            self.next_look = Some(self.not_before.map_or(now, |earliest| now.max(earliest)));
+        }
     }
 
     pub(crate) fn due(&self) -> Option<Instant> {
@@ -63,20 +68,12 @@ impl Keeper {
         Ok(record)
     }
 
-    /// Has the record tell of this epoch. From now on the record counts as damaged, and is mended like any damage: not in
-    /// the middle of a removal, whose flood of events may be what the new epoch is for.
-    pub(super) fn write_down(&mut self, epoch: Epoch) {
-        if let Some(record) = &mut self.mender.published {
-            record.epoch = Some(epoch);
-            self.mender.noticed(Instant::now());
-        }
-    }
-
     /// Looks at the owner's files if there is reason to, and restores what is damaged when it is time to. Never while
     /// leaving, never while ownership is in doubt.
     pub(super) fn mend(&mut self, now: Instant) {
         if self.policy.ending().is_some() {
             self.mender.next_look = None;
+            return;
         }
         if let Some(decided) = self.second_look {
             self.mender.next_look = self.mender.next_look.map(|due| due.max(decided));
@@ -112,9 +109,12 @@ impl Keeper {
         }
     }
 
-    /// How much of record, pid file and log is not as this owner left it.
-    fn damage(&self) -> Option<Extent> {
-        let record = self.mender.published.as_ref()?;
+    /// How much of record, pid file and log is not as this owner left it, or would leave it now: a record that tells of an
+    /// older epoch is mended like any other, and so not in the middle of a removal.
+    fn damage(&mut self) -> Option<Extent> {
+        let epoch = self.lock.ownership().epoch();
+        let record = self.mender.published.as_mut()?;
+        record.epoch = Some(epoch);
         let log_gone = self.log.as_ref().is_some_and(|log| log.is_gone(&self.lock));
         match self.lock.damaged_files(record) + usize::from(log_gone) {
             0 => None,
@@ -124,15 +124,17 @@ impl Keeper {
     }
 
     fn treat(&mut self, extent: Extent, now: Instant) {
-        let stamp = self.lock.directory_stamp();
-        let wound = self.mender.wound.get_or_insert_with(|| Wound::new(extent, stamp, now));
-        wound.look(extent, stamp, now);
+        let names = self.lock.count_names();
+        let wound = self.mender.wound.get_or_insert_with(|| Wound::new(now));
+        wound.look(extent, names, now);
         if !wound.may_be_mended(now) {
             self.mender.next_look = Some(wound.next_look(now));
-        } else if self.restore() {
-            self.mender.wound = None;
-        } else {
-            self.mender.next_look = Some(now + AFTER_FAILURE);
+            return;
+        }
+        self.mender.wound = None;
+        if !self.restore() {
+            self.mender.not_before = Some(now + AFTER_FAILURE);
+            self.mender.noticed(now);
         }
     }
 

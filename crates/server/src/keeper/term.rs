@@ -1,4 +1,9 @@
 //! The owner's term: it takes a new epoch when somebody else may have been the owner since it drew the last one.
+//!
+//! An owner that *saw* itself away from its path has a new epoch before anybody is told that it is the owner again
+//! ([`Ownership`](aileron_discovery::Ownership)). Here it is about an absence so short that only file events tell of it.
+
+use std::time::Instant;
 
 use aileron_discovery::{Epoch, NotOwner};
 
@@ -15,21 +20,21 @@ pub(super) enum Term {
 
 impl Keeper {
     /// Begins a new term, once it is certain that this is the owner again.
-    pub(super) fn renew_broken_term(&mut self) {
+    pub(super) fn renew_broken_term(&mut self, now: Instant) {
         let undecided = self.second_look.is_some() || self.policy.ending().is_some();
         if self.term == Term::Unbroken || undecided {
             return;
         }
-        if let Ok(epoch) = self.renew_epoch(None) {
+        if let Ok(epoch) = self.renew_epoch(None, now) {
             self.term = Term::Unbroken;
             tracing::info!(event = "epoch", %epoch, "a new epoch: the lock was away from its path");
         }
     }
 
-    /// Draws an epoch, asks for ownership before it is used, and has it written down.
-    pub(super) fn renew_epoch(&mut self, above: Option<Epoch>) -> Result<Epoch, NotOwner> {
+    /// Takes a new epoch, and has it written down with the next look at the record.
+    pub(super) fn renew_epoch(&mut self, above: Option<Epoch>, now: Instant) -> Result<Epoch, NotOwner> {
         let epoch = self.lock.renew_epoch(above)?;
-        self.write_down(epoch);
+        self.mender.noticed(now);
         Ok(epoch)
     }
 }

@@ -1,6 +1,7 @@
 //! File events: `inotify(7)` on the lock, its directory and each ancestor, and `/proc/self/mountinfo` for what inotify does
 //! not see: a mount put over the directory (`proc(5)`: `POLLERR | POLLPRI` at each change).
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::io::IoSlice;
@@ -24,6 +25,8 @@ pub(crate) struct Watcher {
     mounts: Option<File>,
     /// The watches on lock, directory and ancestors. Those on records go with their files.
     placed: Vec<i32>,
+    /// The lock's name, as the directory's events tell it.
+    name: CString,
 }
 
 impl Watcher {
@@ -32,11 +35,11 @@ impl Watcher {
     /// The lock is watched through its descriptor, so that it is *that* inode which is watched, whatever became of the path
     /// since. An ancestor needs a watch of its own: moving a grandparent gives no event on anything below it.
     ///
-    /// An instance that is there already is used again: closing one waits for a grace period of the kernel's, 6 ms and more,
-    /// in which the keeper would hear nothing.
+    /// An instance that is there already is used again: closing one waits for a grace period of the kernel's, in which the
+    /// keeper would hear nothing.
     pub(crate) fn arm(present: Option<Self>, targets: &Targets<'_>) -> (Option<Self>, Vec<String>) {
         let mut missing = Vec::new();
-        let mut watcher = match present.map_or_else(Self::open, Ok) {
+        let mut watcher = match present.map_or_else(|| Self::open(targets.name), Ok) {
             Ok(watcher) => watcher,
             Err(error) => return (None, vec![format!("no inotify instance: {error}")]),
         };
@@ -65,9 +68,10 @@ impl Watcher {
         (Some(watcher), missing)
     }
 
-    fn open() -> io::Result<Self> {
+    fn open(name: &str) -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        Ok(Self { inotify, mounts: None, placed: Vec::new() })
+        let name = CString::new(name).map_err(io::Error::other)?;
+        Ok(Self { inotify, mounts: None, placed: Vec::new(), name })
     }
 
     /// Removes watches on what is no longer in the path. One that the kernel has removed already is EINVAL.
@@ -88,11 +92,9 @@ impl Watcher {
     /// Gives the watches up without waiting for the kernel to have forgotten them.
     ///
     /// Whoever closes the last reference to an inotify instance waits until its marks are gone, which takes a grace period of
-    /// SRCU: 5 ms in the median and 15 ms at the worst, spent in the middle of the process's end (design note 5).
+    /// SRCU: milliseconds, spent in the middle of the process's end (design note 5).
     pub(crate) fn let_go(self) {
-        if let Err(error) = close_later(self.inotify) {
-            tracing::debug!(%error, "the inotify instance is closed at once, which takes its time");
-        }
+        if close_later(self.inotify).is_err() { /* closed at once, which takes its time */ }
     }
 
     pub(crate) fn add_to<'a>(&'a self, sources: &mut Vec<PollFd<'a>>) {
@@ -122,7 +124,7 @@ impl Watcher {
         // Bounded: somebody who makes events faster than they are read must not keep the keeper here.
         for _ in 0..10_000 {
             match reader.next() {
-                Ok(event) => self.hear(event.wd(), event.events(), &mut news),
+                Ok(event) => self.hear(&event, &mut news),
                 Err(Errno::INTR) => {}
                 Err(_) => break,
             }
@@ -130,16 +132,19 @@ impl Watcher {
         news
     }
 
-    fn hear(&self, watch: i32, event: ReadFlags, news: &mut FileNews) {
+    fn hear(&self, event: &inotify::Event<'_>, news: &mut FileNews) {
+        let flags = event.events();
         // A watch on a record goes with its file, which says nothing about the others.
-        let ours = self.placed.contains(&watch);
-        let overflowed = event.contains(ReadFlags::QUEUE_OVERFLOW);
-        let moved = ours && event.contains(ReadFlags::MOVE_SELF);
+        let ours = self.placed.contains(&event.wd());
+        let overflowed = flags.contains(ReadFlags::QUEUE_OVERFLOW);
+        let moved = ours && flags.contains(ReadFlags::MOVE_SELF);
+        let names = ReadFlags::CREATE | ReadFlags::DELETE | ReadFlags::MOVED_FROM | ReadFlags::MOVED_TO;
+        let renamed = flags.intersects(names) && event.file_name() == Some(self.name.as_c_str());
         let voids = ReadFlags::IGNORED | ReadFlags::UNMOUNT;
         news.overflowed |= overflowed;
         // What was lost with the queue may have been a move.
-        news.moved |= moved || overflowed;
-        news.rearm |= moved || overflowed || (ours && event.intersects(voids));
+        news.moved |= moved || renamed || overflowed;
+        news.rearm |= moved || overflowed || (ours && flags.intersects(voids));
     }
 }
 
