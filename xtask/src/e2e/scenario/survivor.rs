@@ -5,6 +5,7 @@
 
 mod plan;
 
+use std::fs;
 use std::thread::sleep;
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ use super::super::timeline::Deed;
 use super::{END_MS, VERDICT_MS};
 use crate::world::daemon::{Daemon, expect_only};
 use crate::world::observe::Snapshot;
+use crate::world::paths::Paths;
 use crate::world::process::Ended;
 use plan::{Ending, Meeting, Plan};
 
@@ -35,7 +37,7 @@ pub(super) fn play(stage: &mut Stage, number: u32) -> Result<()> {
     ensure!(!a.process.is_gone(), "A is gone before anything was done to it");
     let promise = Promise(VERDICT_MS + END_MS);
     let departure = a.departure(promise.patience() + plan.longest());
-    let struck = stage.strike(Deed::Fault, plan.fault.about(), || plan.fault.strike(&paths).map(drop))?;
+    let struck = stage.strike(Deed::Fault, plan.fault.about(), || displace(&plan, &paths))?;
 
     let (b, written, told) = match plan.meeting {
         Meeting::WhileStarting => {
@@ -71,6 +73,17 @@ pub(super) fn play(stage: &mut Stage, number: u32) -> Result<()> {
     written.expect_same(&now).context("B's files after the end of A")?;
     stage.saw("B's files have the inode and the bytes it wrote");
     stage.stop(&b)
+}
+
+/// A has lost its lock when this returns, and perhaps its record; its directory is another or the same.
+fn displace(plan: &Plan, paths: &Paths) -> Result<()> {
+    plan.fault.strike(paths)?;
+    let records: &[&str] = if plan.takes_record { &["daemon.json", "daemon.pid"] } else { &[] };
+    for name in records {
+        let path = paths.state.join(name);
+        fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Waits for the moment and makes A end, unless it does so by itself. Returns when.

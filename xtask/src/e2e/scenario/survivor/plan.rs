@@ -18,6 +18,8 @@ const IDLE: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(6
 pub(super) struct Plan {
     number: u32,
     pub(super) fault: Fault,
+    /// Whether the record goes with the lock where only that is replaced: else B's client asks A, which learns by refusing.
+    pub(super) takes_record: bool,
     /// How A watches; without events it has not noticed.
     watch: Watch,
     pub(super) ending: Ending,
@@ -77,10 +79,11 @@ impl Plan {
         };
         let fault = if draw.coin() { Fault::RemoveTree } else { Fault::ReplaceByEmptyFile };
         let events = draw.coin() || ending == Ending::ByItself;
+        let takes_record = fault == Fault::ReplaceByEmptyFile && draw.below(4) > 0;
         let meeting = if draw.coin() { Meeting::WhileStarting } else { Meeting::WhileServing };
         let delay = draw.between(Duration::ZERO, LATEST);
         let watch = if events { Watch::Events } else { Watch::Poll(LONG_POLL) };
-        Self { number, fault, watch, ending, meeting, delay }
+        Self { number, fault, takes_record, watch, ending, meeting, delay }
     }
 
     /// What A is started with.
@@ -107,8 +110,13 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let events = if self.watch == Watch::Events { "file events" } else { "no file events" };
         let b = if self.meeting == Meeting::WhileStarting { "starts" } else { "serves" };
+        let record = if self.takes_record { " and the record removed" } else { "" };
         let (how, fault, delay) = (self.ending.about(), self.fault.about(), self.delay);
-        write!(f, "round {}: A with {events}, {fault}, while B {b}, {delay:.1?}: {how}", self.number)?;
+        write!(
+            f,
+            "round {}: A with {events}, {fault}{record}, while B {b}, {delay:.1?}: {how}",
+            self.number
+        )?;
         match self.ending {
             Ending::TwoSignals(time) | Ending::Idle(time) => write!(f, " ({time:.1?})"),
             _ => Ok(()),
@@ -158,7 +166,9 @@ mod tests {
             assert!(count(&|plan| plan.ending.about() == ending) > 30, "{ending}");
         }
         let unnoticed = count(&|plan| plan.watch != Watch::Events && plan.fault == Fault::RemoveTree);
-        assert!(unnoticed > 60 && count(&|plan| plan.meeting == Meeting::WhileStarting) > 150);
+        let handle_is_good = count(&|plan| plan.watch != Watch::Events && plan.takes_record);
+        assert!(unnoticed > 60 && handle_is_good > 60);
+        assert!(count(&|plan| plan.meeting == Meeting::WhileStarting) > 150);
         assert!(plans.iter().all(|plan| plan.ending != Ending::ByItself || plan.watch == Watch::Events));
         assert!(plans.iter().all(|plan| plan.delay < LATEST));
     }
