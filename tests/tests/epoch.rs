@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a step that fails is the failure of the test")]
 
 use std::fs;
+use std::path::Path;
 
 use aileron_tests::http::{read_answer, send};
 use aileron_tests::{Bench, Daemon, End, PROMPT, Receiver, Signal, bench, until};
@@ -15,11 +16,11 @@ const LARGEST: u64 = (1 << 53) - 1;
 const UNAWARE: [&str; 3] = ["--no-lock-events", "--poll", "30000"];
 
 fn receiver(bench: &Bench) -> Receiver {
-    Receiver::at(&bench.beside("receiver"))
+    Receiver::at(&bench.root().join("receiver"))
 }
 
 fn fenced(bench: &Bench, options: &[&str]) -> Daemon {
-    let receiver = bench.beside("receiver");
+    let receiver = bench.root().join("receiver");
     let options = [&["--count", receiver.to_str().unwrap()], options].concat();
     let running = bench.embedder(bench.programs().fenced, &options).start();
     bench.ready(&running)
@@ -142,21 +143,79 @@ fn p3_moved_away_succeeded_and_moved_back_between_two_looks() {
     until("the record tells of it", PROMPT, || (recorded(&bench, "daemon.json") == renewed).then_some(()));
 }
 
-/// With file events the first owner learns that it was away, however short, and begins a new term unasked.
+/// With file events the first owner learns that it was away, however short, and begins a new term unasked: after a move of the
+/// directory or of an ancestor, and after the lock's name was taken away from it and given back.
 #[test]
 fn an_owner_that_was_away_for_a_moment_takes_a_new_epoch() {
+    let absences: [fn(&Bench); 3] = [
+        |bench| there_and_back(&bench.state(), &bench.beside("aside")),
+        |bench| there_and_back(bench.home(), &bench.home().with_file_name("aside")),
+        |bench| {
+            let (lock, link) = (bench.file("daemon.lock"), bench.file("link"));
+            fs::hard_link(&lock, &link).unwrap();
+            fs::remove_file(&lock).unwrap();
+            fs::rename(&link, &lock).unwrap();
+        },
+    ];
+    for (number, absence) in absences.into_iter().enumerate() {
+        let bench = bench!();
+        let daemon = fenced(&bench, &[]);
+        let before = epoch_of(&daemon);
+        daemon.process.freeze();
+        absence(&bench);
+        daemon.process.thaw();
+        daemon.log.wait_for("epoch", PROMPT);
+        let epoch = epoch_of(&daemon);
+        assert!(epoch > before, "{number}: {epoch} after {before}");
+        until("the record tells of it", PROMPT, || (recorded(&bench, "daemon.json") == epoch).then_some(()));
+        assert!(daemon.log.events("suspect").is_empty() && daemon.log.events("displaced").is_empty());
+        end(&daemon);
+    }
+}
+
+fn there_and_back(path: &Path, aside: &Path) {
+    fs::rename(path, aside).unwrap();
+    fs::rename(aside, path).unwrap();
+}
+
+/// Without file events an owner that *saw* itself away, if only by a request that its fence refused, says "owner" again under a
+/// new epoch and not before.
+#[test]
+fn p3_no_request_is_let_in_under_the_epoch_of_before() {
     let bench = bench!();
-    let daemon = fenced(&bench, &[]);
-    let before = epoch_of(&daemon);
+    let daemon = fenced(&bench, &["--no-lock-events", "--poll", "30000"]);
+    assert_eq!(daemon.ask("POST", "/write/one").unwrap().body, "written");
     let aside = bench.beside("aside");
-    daemon.process.freeze();
-    fs::rename(bench.state(), &aside).unwrap();
-    fs::rename(&aside, bench.state()).unwrap();
-    daemon.process.thaw();
-    let said = daemon.log.wait_for("epoch", PROMPT);
-    let epoch = epoch_of(&daemon);
-    assert!(epoch > before, "{epoch} after {before}");
-    assert_eq!(said["epoch"], epoch.to_string());
-    until("the record tells of it", PROMPT, || (recorded(&bench, "daemon.json") == epoch).then_some(()));
-    assert!(daemon.log.events("suspect").is_empty() && daemon.log.events("displaced").is_empty());
+    // Back within the 100 ms that a decision takes, which a busy machine may not let us: once in ten is enough.
+    let came_back = (0..10).any(|_| {
+        fs::rename(bench.state(), &aside).unwrap();
+        let refused = daemon.ask("POST", "/write/lost").is_ok_and(|answer| answer.status == 503);
+        fs::rename(&aside, bench.state()).unwrap();
+        refused && daemon.ask("POST", "/write/two").is_ok_and(|answer| answer.body == "written")
+    });
+    assert!(came_back, "ten times of ten it took a moment's absence for a loss");
+    let lines = receiver(&bench).lines();
+    assert_eq!((lines[0].1.as_str(), lines[1].1.as_str(), lines.len()), ("one", "two", 2));
+    assert!(lines[1].0 > lines[0].0, "{lines:?}");
+}
+
+/// Doubt leaves an owner what it has and gives it nothing new: a daemon that cannot look must not outbid the one that took its
+/// place.
+#[test]
+fn p5_doubt_grants_no_epoch() {
+    let bench = bench!();
+    let daemon = fenced(&bench, &UNAWARE);
+    receiver(&bench).write(LARGEST - 1, "another's").unwrap();
+    let users = bench.home().with_file_name("elsewhere");
+    fs::rename(bench.home(), &users).unwrap();
+    // A path that leads in circles: ELOOP, whoever looks.
+    std::os::unix::fs::symlink("home", bench.home()).unwrap();
+    let before = epoch_of(&daemon);
+    let answer = daemon.ask("POST", "/write/mine").unwrap();
+    assert_eq!(answer.json()["code"], "identity_lost", "{answer:?}");
+    assert_eq!(epoch_of(&daemon), before);
+    fs::remove_file(bench.home()).unwrap();
+    fs::rename(&users, bench.home()).unwrap();
+    assert_eq!(daemon.ask("POST", "/write/mine").unwrap().body, "written", "and nothing else has changed");
+    end(&daemon);
 }

@@ -12,6 +12,7 @@ fn main() {}
 #[cfg(target_os = "linux")]
 mod fenced {
     use std::process::ExitCode;
+    use std::sync::{Arc, OnceLock};
     use std::time::Duration;
 
     use aileron_discovery::Epoch;
@@ -27,7 +28,24 @@ mod fenced {
     pub(super) fn main() -> ExitCode {
         let embedder = Embedder::parse(std::env::args().skip(1));
         let receiver = Receiver::at(embedder.count.as_deref().expect("--count names the receiver"));
-        embedder.serve(async move |context| Ok(Some(routes(context, receiver))))
+        let kept = Arc::new(OnceLock::new());
+        let keep = Arc::clone(&kept);
+        let ended = embedder.serve(async move |context: Context| {
+            keep.set(context.clone()).expect("a service is built once");
+            Ok(Some(routes(context, receiver)))
+        });
+        match kept.get() {
+            Some(context) if !is_refused(context) => ExitCode::from(3),
+            _ => ended,
+        }
+    }
+
+    /// Who asks for an epoch when the daemon has ended is told so, and does not wait for an answer that nobody will give.
+    fn is_refused(context: &Context) -> bool {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let seen = Epoch::try_from(1).expect("a small number");
+        let asked = async { tokio::time::timeout(Duration::from_secs(5), context.renew_epoch(seen)).await };
+        matches!(runtime.expect("a runtime").block_on(asked), Ok(Err(_)))
     }
 
     fn routes(context: Context, receiver: Receiver) -> Router {
