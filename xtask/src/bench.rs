@@ -50,8 +50,7 @@ pub(crate) fn detect(workspace: &Workspace, args: &DetectArgs) -> Result<()> {
         eprintln!("xtask: {error:#}");
     }
     let (begun, places) = (Instant::now(), detect::places()?);
-    let mut detect =
-        Detect { binary: &binary, reader: &reader, rounds: args.rounds(), unmeasured: Vec::new() };
+    let mut detect = Detect::new(&binary, &reader, args.rounds());
     let (mut events, mut polls, mut fence) = (Vec::new(), Vec::new(), Vec::new());
     for place in &places {
         for fault in &losses {

@@ -23,6 +23,9 @@ const DEFAULT_POLL_SHARE: u32 = 40;
 /// What is tried with that: one of each kind.
 const DEFAULT_POLL_LOSSES: [Fault; 2] = [Fault::DeleteLock, Fault::RenameDirectory];
 
+/// After so many rounds without a figure, the others of a row would have none either: a mount or a device without root.
+const HOPELESS: u32 = 5;
+
 /// A directory to play rounds in, and what it is on.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -58,18 +61,28 @@ pub(super) fn chosen(names: &[String]) -> Result<Vec<Fault>> {
 
 /// The rounds to be played, and what could not be measured so far.
 pub(super) struct Detect<'a> {
-    pub(super) binary: &'a Path,
-    pub(super) reader: &'a Path,
-    pub(super) rounds: u32,
+    binary: &'a Path,
+    reader: &'a Path,
+    rounds: u32,
     pub(super) unmeasured: Vec<String>,
+    /// Of the row that is being measured.
+    failures: u32,
 }
 
-impl Detect<'_> {
+impl<'a> Detect<'a> {
+    pub(super) fn new(binary: &'a Path, reader: &'a Path, rounds: u32) -> Self {
+        Self { binary, reader, rounds, unmeasured: Vec::new(), failures: 0 }
+    }
+
     /// One loss with file events. Nothing, if no round gave a figure.
     pub(super) fn with_events(&mut self, fault: Fault, place: &Place) -> Option<EventRow> {
         let (mut displaced, mut read): (Vec<Displaced>, Vec<Read>) = (Vec::new(), Vec::new());
         let ground = Ground { directory: &place.directory, binary: self.binary, reader: self.reader };
+        self.failures = 0;
         for number in 0..self.rounds {
+            if self.failures >= HOPELESS {
+                break;
+            }
             // By turns, and each first in every other round: what else the machine does is shared evenly.
             for turn in [number, number + 1] {
                 let played = if turn % 2 == 0 {
@@ -117,7 +130,11 @@ impl Detect<'_> {
     fn polled(&mut self, fault: Fault, place: &Place, watch: Watch, rounds: u32) -> Option<PollRow> {
         let ground = Ground { directory: &place.directory, binary: self.binary, reader: self.reader };
         let (mut verdicts, mut ends) = (Vec::new(), Vec::new());
+        self.failures = 0;
         for number in 0..rounds {
+            if self.failures >= HOPELESS {
+                break;
+            }
             // At another point between two looks each time.
             let played = ground.displace(fault, watch, watch.interval() * number / rounds).map(|times| {
                 verdicts.push(times.verdict);
@@ -145,6 +162,7 @@ impl Detect<'_> {
                 eprintln!("xtask: {text}");
             }
             self.unmeasured.push(text);
+            self.failures += 1;
         }
     }
 }

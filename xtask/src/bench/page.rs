@@ -83,7 +83,8 @@ fn method(document: &Document) -> Vec<String> {
             .to_owned(),
         "reader: a process that sleeps in poll(2) on the same watches on a twin of the files, confirms with fstat and \
          lstat, tells its own clock and exits. Daemon and reader by turns in the same run; the ratio is that of the \
-         medians. Closing an inotify instance takes the kernel a grace period, whoever exits: see its column."
+         medians. It exits with its inotify instance open, and the kernel waits for a grace period to close it: that it \
+         is gone is for orientation."
             .to_owned(),
         "by design: where the held file keeps a name, a daemon looks twice, 100 ms apart. Left out of the ratio, added \
          to the other targets."

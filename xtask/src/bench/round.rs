@@ -133,7 +133,8 @@ fn since(moment: Moment, monotonic: Duration) -> f64 {
 }
 
 fn micros(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e6
+    // To the nanosecond that the clock tells, and no digits that are the arithmetic's.
+    (duration.as_secs_f64() * 1e9).round() / 1e3
 }
 
 /// How long something took.
