@@ -76,6 +76,11 @@ pub fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("the mode of our own file can be set");
 }
 
+/// Whether there is no such file, or nothing in it.
+pub fn says_nothing(path: &Path) -> bool {
+    fs::read(path).unwrap_or_default().is_empty()
+}
+
 /// Makes a FIFO.
 pub fn put_fifo(path: &Path) {
     let made = Command::new("mkfifo").arg(path).status().expect("mkfifo(1) is there");

@@ -33,7 +33,7 @@ pub use bench::{Bench, FileSystem, Programs};
 pub use call::{Call, Outcome, Running};
 pub use daemon::Daemon;
 pub use facts::{PROMPT, until};
-pub use files::{Snapshot, Tree, link_all, lock_file, put_fifo, set_mode};
+pub use files::{Snapshot, Tree, link_all, lock_file, put_fifo, says_nothing, set_mode};
 pub use log::Log;
 pub use mounts::{Mount, in_own_mounts};
 pub use process::{End, Process, processes_mentioning};

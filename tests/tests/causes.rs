@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use aileron_tests::http::send;
-use aileron_tests::{Bench, Daemon, End, PROMPT, Signal, Snapshot, bench, rounds, until};
+use aileron_tests::{Bench, Daemon, End, PROMPT, Signal, Snapshot, bench, rounds, says_nothing, until};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
@@ -84,7 +84,7 @@ fn play(order: &[Cause], options: &[&str], is_in_flight: bool) {
     assert_eq!(end, End::Status(cause.status()), "{what}: {reason}");
     if order.contains(&Cause::Loss) {
         assert_eq!(Snapshot::of(&bench.state()), before, "{what}: {reason}");
-        assert!(!bench.file("daemon.exit.json").exists(), "{what}: {reason}");
+        assert!(says_nothing(&bench.file("daemon.exit.json")), "{what}: {reason}");
     } else {
         assert!(!bench.file("daemon.json").exists(), "{what}: {reason}: withdrawn");
         let exit = fs::read_to_string(bench.file("daemon.exit.json")).unwrap();

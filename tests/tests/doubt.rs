@@ -30,20 +30,34 @@ fn p5_a_look_that_fails_proves_nothing() {
     assert!(daemon.log.events("suspect").is_empty() && daemon.log.events("displaced").is_empty());
 }
 
-/// A loss during the doubt is seen as soon as it can be.
+/// A loss during the doubt is seen as soon as it can be. Where a link is left nobody can tell before.
 #[test]
 fn p5_a_loss_behind_a_closed_door_is_found_when_it_opens() {
     let bench = bench!();
     let daemon = of_nobody(&bench);
     set_mode(bench.home(), 0o000);
-    daemon.log.wait_for("doubt", PROMPT);
+    daemon.log.wait_for("doubt", aileron_tests::PROMPT);
     // As root, to whom the door is open.
-    std::fs::remove_file(bench.file("daemon.lock")).unwrap();
+    std::fs::rename(bench.file("daemon.lock"), bench.file("aside")).unwrap();
     daemon.three_looks();
     assert!(daemon.process.is_alive());
     set_mode(bench.home(), 0o755);
-    assert_eq!(daemon.process.wait(PROMPT), End::Status(0));
-    assert_eq!(daemon.log.wait_for("ended", PROMPT)["reason"], "displaced");
+    assert_eq!(daemon.process.wait(aileron_tests::PROMPT), aileron_tests::End::Status(0));
+    assert_eq!(daemon.log.wait_for("ended", aileron_tests::PROMPT)["reason"], "displaced");
+}
+
+/// A file without a link stands at no path, and the daemon that holds it need not look: the door may stay closed for ever, while
+/// a successor serves those who may pass.
+#[test]
+fn p2_a_lock_without_a_link_is_lost_behind_a_closed_door_too() {
+    let bench = bench!();
+    let daemon = of_nobody(&bench);
+    set_mode(bench.home(), 0o000);
+    daemon.log.wait_for("doubt", aileron_tests::PROMPT);
+    std::fs::remove_file(bench.file("daemon.lock")).unwrap();
+    assert_eq!(daemon.process.wait(aileron_tests::PROMPT), aileron_tests::End::Status(0));
+    assert_eq!(daemon.log.wait_for("ended", aileron_tests::PROMPT)["reason"], "displaced");
+    set_mode(bench.home(), 0o755);
 }
 
 /// An ancestor becomes a symlink to itself, by a slip in a script: `ELOOP` is no absence. The lock may stand where it stood;

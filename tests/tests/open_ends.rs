@@ -8,7 +8,7 @@ use std::io::Read as _;
 use std::net::TcpStream;
 
 use aileron_tests::http::send;
-use aileron_tests::{Bench, Daemon, End, PROMPT, Signal, Snapshot, bench, until};
+use aileron_tests::{Bench, Daemon, End, PROMPT, Signal, Snapshot, bench, says_nothing, until};
 
 /// What a client leaves open, and whether it is in flight.
 type OpenEnd = (&'static str, bool, fn(&Daemon) -> TcpStream);
@@ -91,7 +91,7 @@ fn assert_ends(bench: &Bench, daemon: &Daemon, cause: Cause, what: &str) {
             let before = Snapshot::of(&bench.state());
             assert_eq!(daemon.process.wait(PROMPT), End::Status(0), "{what}");
             assert_eq!(Snapshot::of(&bench.state()), before, "{what}: left alone");
-            assert!(!bench.file("daemon.exit.json").exists(), "{what}: nothing was left by it");
+            assert!(says_nothing(&bench.file("daemon.exit.json")), "{what}: nothing was left by it");
             assert_eq!(daemon.log.wait_for("ended", PROMPT)["reason"], "displaced", "{what}");
         }
     }

@@ -220,7 +220,7 @@ impl From<EnsureError> for Failure {
             }
             EnsureError::StartInProgress { step, .. } => of("start_in_progress", ExitStatus::StartInProgress)
                 .step(step)
-                .hint("it was left alone: try again, with a longer --timeout perhaps"),
+                .hint("it was left alone: try again, perhaps with a longer --timeout; `aileron daemon logs` says what it does"),
             EnsureError::NoneStayed { .. } => of("none_stayed", ExitStatus::Failed)
                 .step("start the daemon")
                 .hint("`aileron daemon run` shows what happens"),

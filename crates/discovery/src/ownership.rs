@@ -54,7 +54,7 @@ pub enum Look {
     Same,
     /// Another file stands there.
     Other(FileId),
-    /// Nothing stands there (`ENOENT`, `ENOTDIR`).
+    /// Nothing stands there (`ENOENT`, `ENOTDIR`), or nothing of ours can: the held file has lost its last link.
     Nothing {
         /// `st_nlink` of the held file; `None` where even that cannot be told, as through a file system in user space whose
         /// server has lost the file. Absence is proved all the same, and then takes a second look.
@@ -84,10 +84,12 @@ pub(crate) struct Held {
     path: PathBuf,
     asked: AskedPath,
     born: Instant,
-    /// Milliseconds after `born`, plus one, of the first of the looks that found nothing; zero while the last found us.
+    /// Nanoseconds after `born`, plus one, of the first of the looks that found nothing; zero while the last found us.
     suspect_since: AtomicU64,
     displaced: OnceLock<Displacement>,
     released: AtomicBool,
+    /// Whether its links were counted when it was acquired.
+    had_links: bool,
     /// Zero until one was drawn.
     epoch: AtomicU64,
 }
@@ -105,7 +107,9 @@ pub struct NotOwner {
 impl Held {
     pub(crate) fn new(file: File, id: FileId, path: PathBuf) -> io::Result<Self> {
         let asked = AskedPath::new(&path)?;
+        let had_links = sys::held_facts(&file)?.links > 0;
         Ok(Self {
+            had_links,
             file,
             id,
             path,
@@ -170,6 +174,12 @@ impl Ownership {
         self.0.epoch.fetch_max(drawn.get(), Ordering::AcqRel);
     }
 
+    /// When a second look will be one: [`SECOND_LOOK`] after the first that found nothing; `None` while nobody is suspect.
+    pub fn second_look_due(&self) -> Option<Instant> {
+        let since = self.0.suspect_since.load(Ordering::Acquire).checked_sub(1)?;
+        Some(self.0.born + Duration::from_nanos(since) + SECOND_LOOK)
+    }
+
     /// One look, without judging it.
     pub fn look(&self) -> Look {
         let held = &self.0;
@@ -179,8 +189,15 @@ impl Ownership {
             Err(error) if sys::proves_absence(&error) => {
                 Look::Nothing { links: sys::held_facts(&held.file).ok().map(|facts| facts.links) }
             }
+            // A file without a link stands at no path, whatever keeps us from looking.
+            Err(_) if self.has_lost_its_last_link() => Look::Nothing { links: Some(0) },
             Err(error) => Look::Unknown(error),
         }
+    }
+
+    /// Some file systems in user space never count links: there the number proves nothing.
+    fn has_lost_its_last_link(&self) -> bool {
+        self.0.had_links && sys::held_facts(&self.0.file).is_ok_and(|facts| facts.links == 0)
     }
 
     /// Am I still the daemon?
@@ -202,7 +219,7 @@ impl Ownership {
     }
 
     /// What a look at `now` (time since the lock was acquired) means. Any thread may ask at any time: the only memory is
-    /// when nothing was first found, which every look agrees on to the millisecond, and the final proof, which is set once.
+    /// when nothing was first found, which every look agrees on, and the final proof, which is set once.
     fn judge(&self, look: Look, now: Duration, doubt: impl FnOnce(&io::Error)) -> Verdict {
         let suspect_since = &self.0.suspect_since;
         match look {
@@ -211,11 +228,11 @@ impl Ownership {
             Look::Other(other) => self.displaced(Some(other)),
             Look::Nothing { links: Some(0) } => self.displaced(None),
             Look::Nothing { .. } => {
-                let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX - 1);
-                let first =
-                    suspect_since.compare_exchange(0, millis + 1, Ordering::AcqRel, Ordering::Acquire);
+                // In 64 bits for five centuries.
+                let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX - 1);
+                let first = suspect_since.compare_exchange(0, nanos + 1, Ordering::AcqRel, Ordering::Acquire);
                 match first {
-                    Err(since) if u128::from(millis - (since - 1).min(millis)) >= SECOND_LOOK.as_millis() => {
+                    Err(since) if now >= Duration::from_nanos(since - 1) + SECOND_LOOK => {
                         self.displaced(None)
                     }
                     _ => Verdict::Suspect,

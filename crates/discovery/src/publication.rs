@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::ownership::Verdict;
 use crate::record::read_capped;
-use crate::sys::How;
+use crate::sys::{self, How};
 use crate::{Advertisement, Deadline, ExitRecord, OwnerLock, StateFile};
 
 /// How long somebody else may hold the directory's lock before the record is left alone.
@@ -80,22 +80,25 @@ impl OwnerLock {
     ///
     /// # Errors
     ///
-    /// [`PublishError::NotOwner`] when this is not the owner; else what was in the way.
+    /// [`PublishError::NotOwner`] when this is not the owner; else what was in the way. Half a publication is not taken back: a
+    /// stale record is every client's daily bread, and may be the only one to tell of the last epoch.
     pub fn publish(&self, record: &Advertisement) -> Result<(), PublishError> {
-        self.publish_within(PATIENCE, record).inspect_err(|error| {
-            // Half a publication would advertise a daemon that does not come.
-            if !matches!(error, PublishError::NotOwner { .. } | PublishError::DirectoryBusy { .. }) {
-                self.take_back();
-            }
-        })
+        self.publish_within(PATIENCE, record)?;
+        if self.make_room_for_the_exit_record().is_err() { /* then there will be none */ }
+        Ok(())
     }
 
-    fn take_back(&self) {
-        let done = self.in_critical_section(BRIEF, |_| {
-            self.remove(StateFile::Record)?;
-            self.remove(StateFile::Pid)
-        });
-        if done.is_err() { /* a stale record is the next client's daily bread */ }
+    /// A leaving owner writes into a file that is there and makes no name: one that came in the middle of somebody's `rm -rf`
+    /// would make it fail.
+    fn make_room_for_the_exit_record(&self) -> Result<(), PublishError> {
+        let name = self.state_dir.tool().file_name(StateFile::Exit);
+        self.in_critical_section(PATIENCE, |_| {
+            if self.dir.exists(&name).unwrap_or(true) && self.dir.odd_kind(&name).is_none() {
+                return Ok(());
+            }
+            let made = self.clear(&name).and_then(|()| self.dir.open_file(&name, How::CreateNew));
+            made.map(drop).map_err(|source| self.io(StateFile::Exit, source))
+        })
     }
 
     /// Publishes again what was damaged; gives up at once while somebody else has the directory locked.
@@ -139,7 +142,8 @@ impl OwnerLock {
         self.dir.count_names(MAX_NAMES).ok().flatten()
     }
 
-    /// Writes why this owner leaves, and removes the record and the pid file: one critical section for both.
+    /// Writes why this owner leaves, and removes the record and the pid file: one critical section for both. No name is made:
+    /// where the file for the reason is gone, nothing is written.
     ///
     /// # Errors
     ///
@@ -148,7 +152,7 @@ impl OwnerLock {
     pub fn withdraw(&self, exit: &ExitRecord) -> Result<(), PublishError> {
         self.in_critical_section(PATIENCE, |locked| {
             // First, so that a process killed in between leaves its epoch behind in one of the two.
-            self.replace(StateFile::Exit, &exit.to_bytes())?;
+            self.write_over(StateFile::Exit, &exit.to_bytes())?;
             if !locked {
                 return Err(PublishError::NoDirectoryLock { path: self.state_dir.root().to_owned() });
             }
@@ -252,6 +256,23 @@ impl OwnerLock {
                 None => io(source),
             }
         })
+    }
+
+    /// Not atomic: who reads at this moment finds a damaged file, which is no error.
+    fn write_over(&self, file: StateFile, bytes: &[u8]) -> Result<(), PublishError> {
+        let name = self.state_dir.tool().file_name(file);
+        let write = |mut there: std::fs::File| {
+            if sys::held_facts(&there)?.regular {
+                there.write_all(bytes)?;
+                there.set_len(bytes.len() as u64)?;
+            }
+            Ok(())
+        };
+        match self.dir.open_file(&name, How::Overwrite) {
+            Err(_) if self.dir.odd_kind(&name).is_some() => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            opened => opened.and_then(write).map_err(|source| self.io(file, source)),
+        }
     }
 
     fn remove(&self, file: StateFile) -> Result<(), PublishError> {

@@ -34,6 +34,8 @@ pub(crate) enum How {
     CreateNew,
     /// An existing or new file, to append to.
     Append,
+    /// An existing file, to write over.
+    Overwrite,
 }
 
 /// What matters about a directory before it is trusted.

@@ -31,6 +31,9 @@ use crate::watch::Watch;
 /// How often a lock that was nowhere is looked for while looking fails. Events shorten it.
 const LOOK_IN_DOUBT: Duration = Duration::from_secs(1);
 
+/// No look follows another any sooner, whatever the clock says.
+const LEAST_WAIT: Duration = Duration::from_micros(20);
+
 pub(crate) struct Keeper {
     lock: OwnerLock,
     shared: Arc<Shared>,
@@ -148,9 +151,7 @@ impl Keeper {
                 // What happened before the new watches were in place is seen now or never.
                 self.look(now);
             }
-            if std::mem::take(&mut self.log_is_full) {
-                self.rotate_log();
-            }
+            self.rotate_log();
             self.renew_broken_term(now);
             self.mend(now);
             self.check_idle(now);
@@ -240,10 +241,9 @@ impl Keeper {
                     tracing::warn!(event = "suspect", %held, "nothing stands at the lock's path; looking again in 100 ms");
                     self.shared.events.tell("suspect", &json!({}));
                 }
-                // A millisecond more than the rule, whose clock ticks in milliseconds. Events in between do not put it off.
-                let due = self.second_look.filter(|due| now < *due);
-                let wait = if self.second_look.is_none() { SECOND_LOOK } else { Duration::ZERO };
-                self.second_look = Some(due.unwrap_or(now + wait + Duration::from_millis(1)));
+                // Events in between do not put it off. One that is due and has not decided is no reason to look without end.
+                let due = self.lock.ownership().second_look_due().unwrap_or(now + SECOND_LOOK);
+                self.second_look = Some(due.max(now + LEAST_WAIT));
             }
             Verdict::Displaced(displacement) => {
                 self.second_look = None;
@@ -334,8 +334,13 @@ impl Keeper {
         *self.shared.watcher.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = view;
     }
 
+    /// Not while something is damaged: it may be an `rm -rf` that is under way, and a new name would make it fail.
     fn rotate_log(&mut self) {
-        if let Some(log) = &self.log {
+        if self.log_is_full
+            && self.damage().is_none()
+            && let Some(log) = &self.log
+        {
+            self.log_is_full = false;
             log.rotate(&self.lock);
         }
     }

@@ -164,6 +164,7 @@ impl DirHandle {
             How::Lock => OFlags::RDWR | OFlags::CREATE,
             How::CreateNew => OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::APPEND,
             How::Append => OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND,
+            How::Overwrite => OFlags::WRONLY,
         };
         let fd = rustix::fs::openat(&self.0, name, flags | safe, Mode::RUSR | Mode::WUSR)?;
         Ok(File::from(fd))

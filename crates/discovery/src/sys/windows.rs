@@ -157,6 +157,7 @@ impl DirHandle {
             How::Lock => options.read(true).write(true).create(true).truncate(false),
             How::CreateNew => options.append(true).create_new(true),
             How::Append => options.append(true).create(true),
+            How::Overwrite => options.write(true),
         };
         options.open(self.0.join(name))
     }

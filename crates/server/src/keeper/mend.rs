@@ -111,7 +111,7 @@ impl Keeper {
 
     /// How much of record, pid file and log is not as this owner left it, or would leave it now: a record that tells of an
     /// older epoch is mended like any other, and so not in the middle of a removal.
-    fn damage(&mut self) -> Option<Extent> {
+    pub(super) fn damage(&mut self) -> Option<Extent> {
         let epoch = self.lock.ownership().epoch();
         let record = self.mender.published.as_mut()?;
         record.epoch = Some(epoch);
