@@ -183,6 +183,25 @@ fn an_ignored_hang_up_stays_ignored() {
     assert_eq!(exit_reason(&bench), "sigterm", "and not sighup");
 }
 
+/// A mask of blocked signals is inherited, and a daemon in the foreground that was started under one heard neither `SIGTERM` nor
+/// `SIGINT`.
+#[test]
+fn p14_signals_that_were_blocked_by_whoever_started_it_are_heard() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let bench = bench!();
+        let blocked = format!("--block-signal={}", if signal == Signal::TERM { "TERM" } else { "INT" });
+        let running = bench
+            .call("/usr/bin/env")
+            .arg(blocked)
+            .arg(bench.programs().aileron)
+            .args(["daemon", "run"])
+            .start();
+        let daemon = bench.ready(&running);
+        daemon.process.signal(signal);
+        assert_eq!(daemon.process.wait(PROMPT), End::Status(0));
+    }
+}
+
 /// A panic is one request's end and nobody else's.
 #[test]
 fn a_panicking_handler_is_a_500() {

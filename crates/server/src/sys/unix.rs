@@ -92,6 +92,7 @@ impl Signals {
         for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
             if signal != libc::SIGHUP || !is_ignored(signal)? {
                 signals.0.push(ring_at(signal, Arc::clone(&bell.write))?);
+                unblock(signal)?;
             }
         }
         Ok(signals)
@@ -112,6 +113,23 @@ fn ring_at(signal: i32, write: Arc<OwnedFd>) -> io::Result<signal_hook::SigId> {
     let handler = move || if rustix::io::write(&write, &byte).is_err() {};
     // SAFETY: the handler makes one write(2) on a descriptor that it keeps open: async-signal-safe (signal-safety(7)).
     unsafe { signal_hook::low_level::register(signal, handler) }
+}
+
+/// A mask is inherited over `exec(2)`: whoever started this may have had the signal blocked, and then nobody here would hear it.
+#[expect(unsafe_code, reason = "pthread_sigmask(3), which rustix does not offer")]
+fn unblock(signal: i32) -> io::Result<()> {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: it initialises the set, whatever was in it.
+    let emptied = unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: the set is initialised; a number that is no signal is an error.
+    if emptied != 0 || unsafe { libc::sigaddset(set.as_mut_ptr(), signal) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the set is initialised; a null old set is not written.
+    match unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut()) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
 }
 
 #[expect(
