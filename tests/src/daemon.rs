@@ -89,7 +89,10 @@ impl Daemon {
 
     /// What it says of itself.
     pub fn view(&self) -> Value {
-        let answer = self.ask("GET", "/v1/daemon").expect("it answers");
+        let answer = self.ask("GET", "/v1/daemon").unwrap_or_else(|error| {
+            let end = self.process.ends_within(PROMPT).then(|| self.process.wait(PROMPT));
+            panic!("it gives no answer: {error}; its end: {end:?}")
+        });
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
     }

@@ -5,7 +5,7 @@
 use std::os::unix::fs::{chown, symlink};
 use std::time::Duration;
 
-use aileron_tests::{Bench, Daemon, End, PROMPT, bench, set_mode, until};
+use aileron_tests::{Bench, Daemon, End, PROMPT, Signal, Snapshot, bench, set_mode, until};
 use rustix::fs::{CWD, RenameFlags};
 
 /// `nobody`, on most systems; any uid without privileges will do.
@@ -87,6 +87,29 @@ fn p5_a_path_that_leads_in_circles_proves_nothing() {
         std::fs::remove_file(bench.file("daemon.lock")).unwrap();
         assert_eq!(daemon.process.wait(PROMPT), End::Status(0));
     }
+}
+
+/// The door is closed to the old daemon and not to its successor, which publishes in the very directory that the old one has a
+/// handle of. What the old one finds there is not what it wrote; but it is in doubt, and restores nothing, nor does it tidy up.
+#[test]
+fn p4_in_doubt_nothing_is_written() {
+    let bench = bench!();
+    let old = of_nobody(&bench);
+    set_mode(bench.home(), 0o000);
+    old.log.wait_for("doubt", aileron_tests::PROMPT);
+    for name in ["daemon.lock", "daemon.json", "daemon.pid"] {
+        // With a link left, so that nothing is proved.
+        std::fs::rename(bench.file(name), bench.file(&format!("{name}.old"))).unwrap();
+        std::fs::write(bench.file(name), "the successor's").unwrap();
+    }
+    let before = Snapshot::of(&bench.state());
+    old.three_looks();
+    old.three_looks();
+    old.three_looks();
+    old.process.signal(Signal::TERM);
+    assert_eq!(old.process.wait(aileron_tests::PROMPT), aileron_tests::End::Status(0));
+    assert_eq!(Snapshot::of(&bench.state()), before);
+    set_mode(bench.home(), 0o755);
 }
 
 fn of_nobody(bench: &Bench) -> Daemon {

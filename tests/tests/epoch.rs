@@ -154,7 +154,8 @@ fn an_owner_that_was_away_for_a_moment_takes_a_new_epoch() {
             let (lock, link) = (bench.file("daemon.lock"), bench.file("link"));
             fs::hard_link(&lock, &link).unwrap();
             fs::remove_file(&lock).unwrap();
-            fs::rename(&link, &lock).unwrap();
+            // A second link and no rename, which would be a move of the file itself.
+            fs::hard_link(&link, &lock).unwrap();
         },
     ];
     for (number, absence) in absences.into_iter().enumerate() {

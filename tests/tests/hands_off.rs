@@ -7,7 +7,7 @@ use std::fs;
 use std::net::TcpStream;
 
 use aileron_tests::http::send;
-use aileron_tests::{Bench, Daemon, End, PROMPT, Signal, Snapshot, bench, until};
+use aileron_tests::{Bench, Daemon, End, Mount, PROMPT, Signal, Snapshot, bench, in_own_mounts, until};
 
 /// How the orphan comes to its end.
 type Ending = fn(&Daemon);
@@ -165,6 +165,24 @@ fn p4_a_leaving_owner_makes_no_name() {
         let after = names(&bench);
         assert!(after.iter().all(|name| before.contains(name)), "{gone:?}: {before:?} became {after:?}");
     }
+}
+
+/// Where why it leaves cannot be written the record stays: it may be the only one to tell of the last epoch.
+#[test]
+fn an_owner_that_cannot_say_why_it_leaves_keeps_its_record() {
+    in_own_mounts(|| {
+        let bench = bench!();
+        let mount = Mount::tmpfs(bench.home(), ",size=256k");
+        let owner = bench.start(&[]);
+        let before = fs::read(bench.file("daemon.json")).unwrap();
+        let mut filler = fs::File::create(bench.beside("filler")).unwrap();
+        while std::io::Write::write_all(&mut filler, &[b'x'; 1024]).is_ok() {}
+        while std::io::Write::write_all(&mut filler, b"x").is_ok() {}
+        owner.process.signal(Signal::TERM);
+        assert_eq!(owner.process.wait(PROMPT), End::Status(0));
+        assert_eq!(fs::read(bench.file("daemon.json")).unwrap(), before);
+        drop((filler, mount));
+    });
 }
 
 /// The withdrawal itself, without which the tests above would pass for nothing: an owner does tidy up.

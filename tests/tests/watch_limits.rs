@@ -203,6 +203,37 @@ fn p2_lost_events_have_everything_armed_anew() {
     assert_eq!(daemon.process.wait(PROMPT), End::Status(0));
 }
 
+/// What was lost with the queue may have been that the directory was away and back: a new term, as after any absence.
+#[test]
+fn p3_an_absence_among_lost_events_begins_a_new_term() {
+    let bench = bench!();
+    let daemon = bench.start(&["--lock-poll-interval", "1h"]);
+    let epoch = || daemon.view()["epoch"].as_u64().unwrap();
+    let before = epoch();
+    daemon.process.freeze();
+    overflow(&bench);
+    fs::rename(bench.state(), bench.beside("aside")).unwrap();
+    fs::rename(bench.beside("aside"), bench.state()).unwrap();
+    daemon.process.thaw();
+    daemon.log.wait_for("epoch", PROMPT);
+    assert!(epoch() > before);
+}
+
+/// Arming anew uses the instance that is there. A user has 128 of them, and closing one takes its time.
+#[test]
+fn p10_arming_anew_leaves_no_instance_behind() {
+    let bench = bench!();
+    let daemon = bench.start(&[]);
+    let instances =
+        || daemon.process.descriptors().iter().filter(|(_, what)| what.contains("inotify")).count();
+    for round in 1..=5 {
+        fs::rename(bench.home(), bench.root().join("aside")).unwrap();
+        fs::rename(bench.root().join("aside"), bench.home()).unwrap();
+        until("a new term has begun", PROMPT, || (daemon.log.events("epoch").len() >= round).then_some(()));
+        assert_eq!(instances(), 1, "round {round}");
+    }
+}
+
 /// The lock goes while events are lost, and the event that told of it is among them.
 #[test]
 fn p2_a_loss_among_lost_events() {

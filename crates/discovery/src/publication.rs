@@ -12,10 +12,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::ownership::Verdict;
 use crate::record::read_capped;
 use crate::sys::{self, How};
-use crate::{Advertisement, Deadline, ExitRecord, OwnerLock, StateFile};
+use crate::{Advertisement, Deadline, ExitRecord, NotOwner, OwnerLock, StateFile};
 
 /// How long somebody else may hold the directory's lock before the record is left alone.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -223,10 +222,10 @@ impl OwnerLock {
                 Some(false) => deadline.pause(Duration::from_millis(1)),
             }
         };
-        let done = if self.ownership().verify() == Verdict::Owner {
-            body(locked)
-        } else {
-            Err(PublishError::NotOwner { path: self.ownership().lock_path().to_owned() })
+        // On proof, and not in doubt: where we cannot look a successor may have published in this very directory.
+        let done = match self.ownership().prove() {
+            Ok(()) => body(locked),
+            Err(NotOwner { path, .. }) => Err(PublishError::NotOwner { path }),
         };
         if locked && let Err(source) = self.dir.unlock() {
             return Err(PublishError::Io { path: root(), source });
