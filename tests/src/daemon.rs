@@ -36,7 +36,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Waits until the record of `state` names this process.
+    /// Waits until the record of `state` names this process, and it serves: the record is there a moment before its writer has
+    /// read it back, and one that loses its directory in between has not started.
     pub(crate) fn of(process: Arc<Process>, state: &Path) -> Self {
         let record = until("the daemon is ready", PROMPT, || {
             assert!(process.is_alive(), "the daemon ended at its start: {:?}", process.wait(PROMPT));
@@ -49,6 +50,11 @@ impl Daemon {
         let text = |name: &str| record[name].as_str().expect("a text").to_owned();
         let address =
             text("url").strip_prefix("http://").expect("an HTTP address").parse().expect("an address");
+        let health = http::request(address, "GET", "/healthz", &[], "");
+        until("the daemon serves", PROMPT, || {
+            assert!(process.is_alive(), "the daemon ended at its start: {:?}", process.wait(PROMPT));
+            http::raw(address, &health).ok().filter(|answer| answer.status == 200)
+        });
         let lock = fs::metadata(state.join("daemon.lock")).expect("the lock is there").ino();
         let log = Log::open(&state.join("daemon.log"));
         Self { process, address, token: text("token"), instance: text("instance"), lock, log, record }
