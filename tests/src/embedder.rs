@@ -43,6 +43,7 @@ impl Embedder {
         let (mut launch, mut count, mut fault, mut panic_on) = (None, None, None, None);
         let (mut before_lock, mut init) = (Duration::ZERO, Duration::ZERO);
         let mut state_dir = None;
+        let mut tool = aileron_cli::tool();
         while let Some(name) = args.next() {
             if matches!(name.as_str(), "daemon" | "run" | "serve") {
                 continue;
@@ -54,6 +55,7 @@ impl Embedder {
             let value = args.next().unwrap_or_else(|| panic!("`{name}` wants a value"));
             let millis = || Duration::from_millis(value.parse().expect("milliseconds"));
             match name.as_str() {
+                "--as-version" => tool = aileron_discovery::Tool::new(aileron_cli::tool().name(), &value),
                 "--state-dir" => state_dir = Some(PathBuf::from(&value)),
                 "--launch-fd" => {
                     launch =
@@ -72,7 +74,7 @@ impl Embedder {
             }
         }
         let given = state_dir.expect("--state-dir");
-        let state_dir = StateDir::resolve(&aileron_cli::tool(), Some(&given)).expect("a state directory");
+        let state_dir = StateDir::resolve(&tool, Some(&given)).expect("a state directory");
         Self { state_dir, config, launch, count, before_lock, init, fault, panic_on }
     }
 

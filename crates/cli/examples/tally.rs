@@ -17,7 +17,9 @@ use aileron_discovery::protocol::control::{Problem, ProblemCode};
 use aileron_discovery::protocol::launch::{LaunchPipe, in_one_line};
 use aileron_discovery::{Deadline, StateDir, Tool};
 use aileron_server::{Config, Context, Fenced, Terminal, serve};
-use aileron_spawn::{Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, ensure_running};
+use aileron_spawn::{
+    Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, VersionRule, ensure_running,
+};
 use aileron_spawn::{Force, OnStop, StopOptions, StopOutcome};
 use axum::Router;
 use axum::extract::State;
@@ -113,7 +115,7 @@ fn have_daemon(state_dir: &StateDir, deadline: Deadline) -> Result<Found, Failur
         .with_env(tool.env_var("STATE_DIR"), state_dir.root());
     let (variable, off) = (tool.env_var("NO_AUTOSTART"), tool.env("NO_AUTOSTART").is_some());
     let autostart = if off { Autostart::Forbidden { variable } } else { Autostart::Allowed };
-    let options = EnsureOptions { autostart, hold: HoldRule::Obey };
+    let options = EnsureOptions { autostart, hold: HoldRule::Obey, version: VersionRule::Compatible };
     match ensure_running(state_dir, &launch, &options, deadline)? {
         Ensured::Found(daemon) | Ensured::Started { daemon, .. } if daemon.proved() => Ok(daemon),
         _ => Err("what was found has not proved that it is the daemon, and is not sent the token".into()),

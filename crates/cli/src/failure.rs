@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{AcquireError, HoldError, ProbeError, StateDirError};
 use aileron_server::{RunError, ServeError};
-use aileron_spawn::{EnsureError, FindError, LaunchError, StopError};
+use aileron_spawn::{EnsureError, FindError, LaunchError, Misfit, StopError};
 use serde_json::{Value, json};
 
 use crate::exit::ExitStatus;
@@ -221,6 +221,12 @@ impl From<EnsureError> for Failure {
             EnsureError::StartInProgress { step, .. } => of("start_in_progress", ExitStatus::StartInProgress)
                 .step(step)
                 .hint("it was left alone: try again, perhaps with a longer --timeout; `aileron daemon logs` says what it does"),
+            EnsureError::Incompatible { misfit, .. } => of("incompatible", ExitStatus::Incompatible)
+                .step("use the daemon that runs")
+                .hint(match misfit {
+                    Misfit::NotOlder => "upgrade this program, or use another state directory",
+                    _ => "`aileron daemon stop` ends it, and the next call starts this version",
+                }),
             EnsureError::NoneStayed { .. } => of("none_stayed", ExitStatus::Failed)
                 .step("start the daemon")
                 .hint("`aileron daemon run` shows what happens"),

@@ -10,6 +10,7 @@ use crate::find::{Found, explicit};
 use crate::launch::{Launch, LaunchError};
 use crate::look::LookError;
 use crate::start::Start;
+use crate::version::VersionRule;
 
 /// Whether a daemon may be started unasked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,36 @@ pub struct EnsureOptions {
     pub autostart: Autostart,
     /// Whether a hold is obeyed.
     pub hold: HoldRule,
+    /// Which versions of a daemon will do. An older one that will not is drained and replaced, once, if it is idle.
+    pub version: VersionRule,
+}
+
+/// Why a daemon whose version will not do is left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Misfit {
+    /// Requests are in flight.
+    Busy,
+    /// It is newer, or the two versions cannot be compared.
+    NotOlder,
+    /// No daemon may be started by this call, and so none replaced.
+    StartsOff,
+    /// It was replaced by this call already, and an old one is there again.
+    Returned,
+    /// It has not proved that it is the recorded one, or did not take the request to end.
+    Unproved,
+}
+
+impl std::fmt::Display for Misfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "it is busy",
+            Self::NotOlder => "it is not an older one, which could be replaced",
+            Self::StartsOff => "automatic starts are off",
+            Self::Returned => "somebody starts it again and again",
+            Self::Unproved => "it does not take the request to end",
+        })
+    }
 }
 
 /// A daemon was had.
@@ -67,6 +98,8 @@ pub enum StartReason {
     NotRunning,
     /// There was a record of one that is gone; why it was not believed.
     Stale(String),
+    /// There was one of this older version, idle, which has ended.
+    Replaced(String),
 }
 
 /// Why there is no daemon to be had.
@@ -96,6 +129,18 @@ pub enum EnsureError {
     AutostartOff {
         /// The variable.
         variable: String,
+    },
+    /// A daemon runs, and its version will not do.
+    #[error("the daemon (pid {pid}) is version {theirs}, which version {ours} cannot use: {misfit}")]
+    Incompatible {
+        /// Its pid.
+        pid: u32,
+        /// Its version.
+        theirs: String,
+        /// The client's.
+        ours: String,
+        /// Why it was not replaced.
+        misfit: Misfit,
     },
     /// The launch failed.
     #[error(transparent)]

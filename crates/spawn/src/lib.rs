@@ -23,9 +23,13 @@ mod patience;
 mod start;
 mod stop;
 mod sys;
+mod version;
 mod wait;
 
-pub use ensure::{Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, StartReason, ensure_running};
+pub use ensure::{
+    Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, Misfit, StartReason, ensure_running,
+};
 pub use find::{FindError, Finding, Found, find};
 pub use launch::{ChildEnd, Launch, LaunchError, Program};
 pub use stop::{Force, How, OnStop, StopError, StopOptions, StopOutcome, Stopped, stop};
+pub use version::VersionRule;

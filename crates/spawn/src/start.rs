@@ -1,12 +1,15 @@
 //! The steps of a start: look, gate, look again, launch, verify.
 
+use aileron_discovery::protocol::control::StopRequest;
 use aileron_discovery::{Deadline, GateError, Hold, StartGate, StateDir, StateFile};
 
-use crate::ensure::{Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, StartReason};
+use crate::control::{ControlError, request_stop};
+use crate::ensure::{Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, Misfit, StartReason};
 use crate::find::Found;
 use crate::launch::{Launch, LaunchError, Outcome, Running};
 use crate::look::{Look, Quiet, look_for_use, prove};
 use crate::patience::Unproved;
+use crate::version::Fit;
 use crate::wait::Backoff;
 
 /// How often the state directory may be deleted under a start before that is called a failure: an `rm -rf` in a loop.
@@ -25,6 +28,8 @@ pub(crate) struct Start<'a> {
     tightened_from: Option<u32>,
     remakes: u32,
     launches: u32,
+    /// The version of the daemon that this call has had end.
+    replaced: Option<String>,
 }
 
 impl<'a> Start<'a> {
@@ -34,12 +39,22 @@ impl<'a> Start<'a> {
         options: &'a EnsureOptions,
         deadline: Deadline,
     ) -> Self {
-        Self { state_dir, launch, options, deadline, tightened_from: None, remakes: 0, launches: 0 }
+        Self {
+            state_dir,
+            launch,
+            options,
+            deadline,
+            tightened_from: None,
+            remakes: 0,
+            launches: 0,
+            replaced: None,
+        }
     }
 
     pub(crate) fn run(mut self) -> Result<Ensured, EnsureError> {
         if let Look::Found(found) = look_for_use(self.state_dir, &self.deadline)?
             && self.may_be_used_as_it_is()?
+            && self.fits(&found)?
         {
             return Ok(Ensured::Found(found));
         }
@@ -71,7 +86,16 @@ impl<'a> Start<'a> {
             Hold::clear(&gate)?;
         }
         let stale = match self.wait_for_owner()? {
-            Owned::Found(found) => return Ok(Some(Ensured::Found(found))),
+            Owned::Found(found) if self.fits(&found)? => return Ok(Some(Ensured::Found(found))),
+            Owned::Found(found) => {
+                self.have_end(&found)?;
+                // It leaves, and who follows it is looked for anew, still under this gate.
+                match self.wait_for_owner()? {
+                    Owned::Found(found) if self.fits(&found)? => return Ok(Some(Ensured::Found(found))),
+                    Owned::Found(found) => return Err(self.misfit(&found, Misfit::Returned)),
+                    Owned::Nobody { stale } => stale,
+                }
+            }
             Owned::Nobody { stale } => stale,
         };
         // Asked again under the gate: a hold that was set while we waited counts.
@@ -111,7 +135,10 @@ impl<'a> Start<'a> {
             Outcome::Ready { record, launched } => match prove(self.state_dir, &record, &self.deadline) {
                 Ok(proved) => {
                     launched.reap();
-                    let reason = stale.map_or(StartReason::NotRunning, StartReason::Stale);
+                    let reason = match self.replaced.take() {
+                        Some(version) => StartReason::Replaced(version),
+                        None => stale.map_or(StartReason::NotRunning, StartReason::Stale),
+                    };
                     let daemon = Found::new(*record, proved);
                     Ok(Some(Ensured::Started { daemon, reason, tightened_from: self.tightened_from }))
                 }
@@ -159,6 +186,43 @@ impl<'a> Start<'a> {
         Ok(self.options.hold == HoldRule::Obey || !Hold::is_set(self.state_dir)?)
     }
 
+    /// Whether a daemon's version will do; an older one that will not may be replaced.
+    fn fits(&self, found: &Found) -> Result<bool, EnsureError> {
+        match self.options.version.judge(self.state_dir.tool().version(), &found.record().version) {
+            Fit::Good => Ok(true),
+            Fit::NotOlder => Err(self.misfit(found, Misfit::NotOlder)),
+            Fit::Older if self.replaced.is_some() => Err(self.misfit(found, Misfit::Returned)),
+            Fit::Older if self.may_start()? => Ok(false),
+            Fit::Older => Err(self.misfit(found, Misfit::StartsOff)),
+        }
+    }
+
+    fn misfit(&self, found: &Found, misfit: Misfit) -> EnsureError {
+        EnsureError::Incompatible {
+            pid: found.pid(),
+            theirs: found.record().version.clone(),
+            ours: self.state_dir.tool().version().to_owned(),
+            misfit,
+        }
+    }
+
+    /// Asks an older daemon to end if it is idle. Whether it is, is for the daemon to say; what it is still sent after it has
+    /// said yes is answered while it drains.
+    fn have_end(&mut self, found: &Found) -> Result<(), EnsureError> {
+        let asked = if found.proved() {
+            request_stop(found.record(), StopRequest { if_idle: true }, &self.deadline)
+        } else {
+            Err(ControlError::Unproved)
+        };
+        match asked {
+            Ok(()) => {}
+            Err(ControlError::Status { status: 409, .. }) => return Err(self.misfit(found, Misfit::Busy)),
+            Err(_) => return Err(self.misfit(found, Misfit::Unproved)),
+        }
+        self.replaced = Some(found.record().version.clone());
+        Ok(())
+    }
+
     /// Whether this call may launch a daemon; a hold is an error at once, for nothing would be waited for.
     fn may_start(&self) -> Result<bool, EnsureError> {
         if self.options.hold == HoldRule::Obey && Hold::is_set(self.state_dir)? {
@@ -187,7 +251,9 @@ impl<'a> Start<'a> {
                 Err(_) => return Ok(Passed::NoDirectory),
             }
             match look_for_use(self.state_dir, &self.deadline)? {
-                Look::Found(found) if self.may_be_used_as_it_is()? => return Ok(Passed::Found(found)),
+                Look::Found(found) if self.may_be_used_as_it_is()? && self.fits(&found)? => {
+                    return Ok(Passed::Found(found));
+                }
                 // Somebody at the recorded address who says nothing is as stuck for us as for whoever has the gate, and a
                 // hundred of us need not find out one after the other. All else may be the start that is in progress.
                 Look::Held(held) if held.quiet == Quiet::Silent => unproved.judge(self.state_dir, &held)?,

@@ -18,7 +18,7 @@ mod slow {
 
     use aileron_discovery::{Deadline, StateDir};
     use aileron_server::AppError;
-    use aileron_spawn::{Autostart, EnsureOptions, Ensured, HoldRule, Launch, ensure_running};
+    use aileron_spawn::{Autostart, EnsureOptions, Ensured, HoldRule, Launch, VersionRule, ensure_running};
     use aileron_tests::embedder::{Embedder, count_one};
 
     pub(super) fn main() -> ExitCode {
@@ -56,7 +56,8 @@ mod slow {
         all.extend(["daemon", "serve"].map(OsString::from));
         all.extend(args.iter().map(OsString::from));
         let launch = Launch::of_this_program(all);
-        let options = EnsureOptions { autostart: Autostart::Allowed, hold: HoldRule::Obey };
+        let options =
+            EnsureOptions { autostart: Autostart::Allowed, hold: HoldRule::Obey, version: VersionRule::Any };
         let (text, status) = match ensure_running(&state_dir, &launch, &options, deadline) {
             Ok(Ensured::Found(found)) => (format!("found {}", found.url()), 0),
             Ok(Ensured::Started { daemon, .. }) => (format!("started {}", daemon.url()), 0),

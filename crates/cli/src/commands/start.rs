@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use aileron_discovery::{Deadline, InstanceId};
 use aileron_server::Config;
 use aileron_spawn::{
-    Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, StartReason, ensure_running,
+    Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, StartReason, VersionRule, ensure_running,
 };
 use serde_json::json;
 
@@ -23,7 +23,11 @@ pub(crate) fn start(
 ) -> Result<ExitStatus, Failure> {
     refuse_explicit(settings, "start")?;
     let options = settings::config(&settings.tool, options)?;
-    let how = EnsureOptions { autostart: Autostart::Allowed, hold: HoldRule::Clear };
+    let how = EnsureOptions {
+        autostart: Autostart::Allowed,
+        hold: HoldRule::Clear,
+        version: VersionRule::Compatible,
+    };
     ensure(settings, &options, &how, output)
 }
 
@@ -33,7 +37,12 @@ pub(crate) fn url(settings: &Settings, output: Output) -> Result<ExitStatus, Fai
     let off = settings::variable(&settings.tool, "NO_AUTOSTART", settings::switch)? == Some(true);
     let variable = settings.tool.env_var("NO_AUTOSTART");
     let autostart = if off { Autostart::Forbidden { variable } } else { Autostart::Allowed };
-    ensure(settings, &config, &EnsureOptions { autostart, hold: HoldRule::Obey }, output)
+    ensure(
+        settings,
+        &config,
+        &EnsureOptions { autostart, hold: HoldRule::Obey, version: VersionRule::Compatible },
+        output,
+    )
 }
 
 /// An explicit address is somebody else's daemon: it can be used, not managed.
@@ -65,8 +74,12 @@ fn ensure(
                 let path = settings.state_dir.root().display();
                 output.note(&format!("tightened `{path}` from mode {mode:04o} to 0700"));
             }
-            if let StartReason::Stale(why) = reason {
-                output.detail(&format!("the record was stale: {why}"));
+            match reason {
+                StartReason::Stale(why) => output.detail(&format!("the record was stale: {why}")),
+                StartReason::Replaced(version) => {
+                    output.note(&format!("replaced the idle daemon of version {version}"));
+                }
+                StartReason::NotRunning => {}
             }
             output.detail(&format!("started pid {} in {} ms", daemon.pid(), deadline.elapsed().as_millis()));
             print_found(&daemon, "started", output);

@@ -10,7 +10,7 @@ use aileron_discovery::protocol::control::DaemonState;
 use aileron_discovery::{Deadline, Hold, OwnerLock, StartGate, StateFile, probe_lock};
 use aileron_spawn::{
     Autostart, EnsureError, EnsureOptions, Ensured, Finding, HoldRule, Launch, LaunchError, Program,
-    StartReason, ensure_running, find,
+    StartReason, VersionRule, ensure_running, find,
 };
 
 use crate::fake::{Fake, Manner};
@@ -140,7 +140,7 @@ fn a_hold_is_obeyed_until_a_start_by_name_clears_it() {
 fn where_automatic_starts_are_off_nothing_is_made() {
     let home = Home::without_directory();
     let autostart = Autostart::Forbidden { variable: "SPAWN_TEST_NO_AUTOSTART".to_owned() };
-    let options = EnsureOptions { autostart, hold: HoldRule::Obey };
+    let options = EnsureOptions { autostart, hold: HoldRule::Obey, version: VersionRule::Any };
     let forbidden = || ensure_running(&home.dir, &home.daemon("serve"), &options, soon());
     let refused = |outcome| match outcome {
         Err(EnsureError::AutostartOff { variable }) => assert_eq!(variable, "SPAWN_TEST_NO_AUTOSTART"),

@@ -10,7 +10,7 @@ use aileron_discovery::{
 };
 use aileron_spawn::{
     Autostart, EnsureError, EnsureOptions, Ensured, Force, Found, HoldRule, Launch, OnStop, StopOptions,
-    ensure_running, stop,
+    VersionRule, ensure_running, stop,
 };
 
 /// Ten times what anything here should take: a test that reaches it hangs.
@@ -145,11 +145,12 @@ impl Drop for Process {
 }
 
 /// What `url` asks for.
-pub(crate) const OBEY: EnsureOptions = EnsureOptions { autostart: Autostart::Allowed, hold: HoldRule::Obey };
+pub(crate) const OBEY: EnsureOptions =
+    EnsureOptions { autostart: Autostart::Allowed, hold: HoldRule::Obey, version: VersionRule::Any };
 
 /// What `daemon start` asks for.
 pub(crate) const CLEAR: EnsureOptions =
-    EnsureOptions { autostart: Autostart::Allowed, hold: HoldRule::Clear };
+    EnsureOptions { autostart: Autostart::Allowed, hold: HoldRule::Clear, version: VersionRule::Any };
 
 /// A record of a daemon in this process.
 pub(crate) fn record_at(address: std::net::SocketAddr) -> Advertisement {
