@@ -112,6 +112,22 @@ fn p4_in_doubt_nothing_is_written() {
     set_mode(bench.home(), 0o755);
 }
 
+/// As root every file can be read. Its owner cannot read a record of mode 000, so it is damaged, and mended like any other.
+#[test]
+fn p11_a_record_that_may_not_be_read_is_mended() {
+    let bench = bench!();
+    chown(bench.home(), Some(NOBODY), Some(NOBODY)).expect("this test must be run as root");
+    let running = bench.embedder(bench.programs().service, &["--poll", "3600000"]).user(NOBODY).start();
+    let daemon = bench.ready(&running);
+    set_mode(&bench.file("daemon.json"), 0o000);
+    until("the record is readable again", PROMPT, || {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(bench.file("daemon.json")).ok()?.permissions().mode();
+        (mode & 0o777 == 0o600).then_some(())
+    });
+    assert_eq!(bench.record()["instance"], daemon.instance);
+}
+
 fn of_nobody(bench: &Bench) -> Daemon {
     chown(bench.home(), Some(NOBODY), Some(NOBODY)).expect(
         "this test must be run as root: it needs a second, unprivileged user, and passes for nothing without",

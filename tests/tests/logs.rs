@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a step that fails is the failure of the test")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use aileron_tests::{Bench, Daemon, PROMPT, Running, bench, until};
 
@@ -32,6 +32,33 @@ fn the_log_is_capped() {
     let logs = fs::read_dir(bench.state()).unwrap().flatten();
     let logs = logs.filter(|entry| entry.file_name().to_string_lossy().starts_with("daemon.log")).count();
     assert_eq!(logs, 2, "one predecessor");
+}
+
+/// Something stands where the predecessor belongs, and each rotation failed: at twice the cap the log went mute, for good.
+#[test]
+fn the_log_is_rotated_whatever_stands_in_its_predecessors_place() {
+    let obstacles: [fn(&Path); 3] = [
+        |path| fs::create_dir(path).unwrap(),
+        |path| {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("somebody's"), "keep").unwrap();
+        },
+        aileron_tests::put_fifo,
+    ];
+    for (number, obstacle) in obstacles.into_iter().enumerate() {
+        let bench = bench!();
+        let daemon = service(&bench);
+        obstacle(&bench.file("daemon.log.1"));
+        for batch in 0..5 {
+            assert_eq!(daemon.ask("GET", &format!("/say/{}/100", batch * 100)).unwrap().status, 200);
+        }
+        until("it was rotated", PROMPT, || bench.file("daemon.log.1").is_file().then_some(()));
+        assert_eq!(
+            bench.file("daemon.log.1.aside.1/somebody's").exists(),
+            number == 1,
+            "what is somebody's is kept"
+        );
+    }
 }
 
 /// `logs -f`, its output in a file so that it can be read while it goes on.

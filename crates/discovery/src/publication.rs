@@ -161,7 +161,8 @@ impl OwnerLock {
         })
     }
 
-    /// Renames the log to its one predecessor, if this is still the owner, and opens a fresh one.
+    /// Renames the log to its one predecessor, if this is still the owner, and opens a fresh one. What stands in the
+    /// predecessor's place and is no file makes way.
     ///
     /// # Errors
     ///
@@ -170,6 +171,9 @@ impl OwnerLock {
         self.in_critical_section(BRIEF, |_| {
             let name = |file| self.state_dir.tool().file_name(file);
             let io = |source| self.io(StateFile::Log, source);
+            if self.dir.odd_kind(&name(StateFile::OldLog)).is_some() {
+                self.clear(&name(StateFile::OldLog)).map_err(|source| self.io(StateFile::OldLog, source))?;
+            }
             self.dir.rename(&name(StateFile::Log), &name(StateFile::OldLog)).map_err(io)?;
             self.dir.open_file(&name(StateFile::Log), How::CreateNew).map_err(io)
         })

@@ -83,7 +83,8 @@ impl Watcher {
 
     /// Watches the record and the pid file as they are now. A record that is not there yet is no gap: the directory tells.
     pub(crate) fn watch_records(&self, records: &[PathBuf]) {
-        let flags = WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE | WatchFlags::DONT_FOLLOW;
+        let changes = WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE | WatchFlags::ATTRIB;
+        let flags = changes | WatchFlags::DONT_FOLLOW;
         for record in records {
             if inotify::add_watch(&self.inotify, record, flags).is_err() {}
         }
