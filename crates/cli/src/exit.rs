@@ -18,7 +18,7 @@ pub enum ExitStatus {
     Unresponsive = 4,
     /// Running elsewhere, and not reachable from here.
     Elsewhere = 5,
-    /// An incompatible version is running, and busy.
+    /// An incompatible version is running, and is busy or newer.
     Incompatible = 6,
     /// Already running (`daemon run`).
     AlreadyRunning = 7,
@@ -59,7 +59,7 @@ impl ExitStatus {
             }
             Self::Unresponsive => "the lock is held and no daemon that can be proved answers",
             Self::Elsewhere => "running elsewhere (other host, boot, namespace) and not reachable from here",
-            Self::Incompatible => "incompatible version, busy",
+            Self::Incompatible => "incompatible version, busy or newer",
             Self::AlreadyRunning => "already running (`daemon run`)",
             Self::NotStarted => "not started: held by `stop --hold`, or `AILERON_NO_AUTOSTART`",
             Self::StartInProgress => "deadline passed while a start is still in progress",

@@ -68,7 +68,7 @@ pub enum PublishError {
     },
 }
 
-/// More names than this are not counted: the owner's keeper has a lock to watch meanwhile (about 10 ms).
+/// More names than this are not counted: the owner's keeper has a lock to watch meanwhile.
 const MAX_NAMES: usize = 1 << 16;
 
 impl OwnerLock {

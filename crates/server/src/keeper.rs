@@ -56,7 +56,7 @@ pub(crate) struct Keeper {
 /// How the keeper's work came to its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kept {
-    /// The start was given up before anything was published; whoever called `run` has the reason.
+    /// The start was given up before the record was published; whoever called `run` has the reason.
     GivenUp,
     /// Everything is closed.
     Ended(ShutdownReason),
