@@ -6,7 +6,8 @@ use aileron_discovery::protocol::control::{DaemonState, Problem, ProblemCode};
 use aileron_discovery::protocol::handshake::{Challenge, Proof};
 use aileron_discovery::protocol::route;
 use aileron_discovery::{
-    Advertisement, Deadline, LockProbe, Nonce, ProbeError, Reading, StateDir, StateDirError, probe_lock,
+    Advertisement, Deadline, InstanceId, LockProbe, Nonce, ProbeError, Reading, StateDir, StateDirError,
+    probe_lock,
 };
 
 use crate::find::Found;
@@ -108,10 +109,18 @@ fn behind_the_lock(
     })
 }
 
-/// A look on behalf of somebody who wants to use the daemon: one that drains is as good as gone, and is waited for.
-pub(crate) fn look_for_use(state_dir: &StateDir, deadline: &Deadline) -> Result<Look, LookError> {
+/// A look on behalf of somebody who wants to use the daemon: one that drains is as good as gone, and is waited for. So is
+/// `told`, an instance that has taken a request to end: it goes on saying that it is ready until its keeper has decided.
+pub(crate) fn look_for_use(
+    state_dir: &StateDir,
+    told: Option<&InstanceId>,
+    deadline: &Deadline,
+) -> Result<Look, LookError> {
     match look(state_dir, deadline)? {
-        Look::Found(found) if found.state() == DaemonState::Draining => {
+        Look::Found(found)
+            if found.state() == DaemonState::Draining
+                || told.is_some_and(|told| found.instance() == Some(told)) =>
+        {
             let why = format!("the daemon at {} is leaving", found.record().url.address());
             behind_the_lock(state_dir, Some(found.into_record()), Quiet::Refusing, Some(why))
         }

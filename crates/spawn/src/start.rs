@@ -1,7 +1,7 @@
 //! The steps of a start: look, gate, look again, launch, verify.
 
 use aileron_discovery::protocol::control::StopRequest;
-use aileron_discovery::{Deadline, GateError, Hold, StartGate, StateDir, StateFile};
+use aileron_discovery::{Advertisement, Deadline, GateError, Hold, StartGate, StateDir, StateFile};
 
 use crate::control::{ControlError, request_stop};
 use crate::ensure::{Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, Misfit, StartReason};
@@ -28,8 +28,8 @@ pub(crate) struct Start<'a> {
     tightened_from: Option<u32>,
     remakes: u32,
     launches: u32,
-    /// The version of the daemon that this call has had end.
-    replaced: Option<String>,
+    /// The daemon that this call has had end.
+    replaced: Option<Box<Advertisement>>,
 }
 
 impl<'a> Start<'a> {
@@ -52,7 +52,7 @@ impl<'a> Start<'a> {
     }
 
     pub(crate) fn run(mut self) -> Result<Ensured, EnsureError> {
-        if let Look::Found(found) = look_for_use(self.state_dir, &self.deadline)?
+        if let Look::Found(found) = self.look_for_use()?
             && self.may_be_used_as_it_is()?
             && self.fits(&found)?
         {
@@ -136,7 +136,7 @@ impl<'a> Start<'a> {
                 Ok(proved) => {
                     launched.reap();
                     let reason = match self.replaced.take() {
-                        Some(version) => StartReason::Replaced(version),
+                        Some(record) => StartReason::Replaced(record.version),
                         None => stale.map_or(StartReason::NotRunning, StartReason::Stale),
                     };
                     let daemon = Found::new(*record, proved);
@@ -181,6 +181,11 @@ impl<'a> Start<'a> {
         Ok(None)
     }
 
+    fn look_for_use(&self) -> Result<Look, EnsureError> {
+        let told = self.replaced.as_ref().and_then(|record| record.instance.as_ref());
+        Ok(look_for_use(self.state_dir, told, &self.deadline)?)
+    }
+
     /// Whether a daemon that is found is all that was asked for. To clear a hold takes the gate.
     fn may_be_used_as_it_is(&self) -> Result<bool, EnsureError> {
         Ok(self.options.hold == HoldRule::Obey || !Hold::is_set(self.state_dir)?)
@@ -219,7 +224,7 @@ impl<'a> Start<'a> {
             Err(ControlError::Status { status: 409, .. }) => return Err(self.misfit(found, Misfit::Busy)),
             Err(_) => return Err(self.misfit(found, Misfit::Unproved)),
         }
-        self.replaced = Some(found.record().version.clone());
+        self.replaced = Some(Box::new(found.record().clone()));
         Ok(())
     }
 
@@ -250,7 +255,7 @@ impl<'a> Start<'a> {
                 Err(GateError::Refused(error)) => return Err(EnsureError::Gate(error)),
                 Err(_) => return Ok(Passed::NoDirectory),
             }
-            match look_for_use(self.state_dir, &self.deadline)? {
+            match self.look_for_use()? {
                 Look::Found(found) if self.may_be_used_as_it_is()? && self.fits(&found)? => {
                     return Ok(Passed::Found(found));
                 }
@@ -271,7 +276,7 @@ impl<'a> Start<'a> {
         let mut backoff = Backoff::new();
         let mut unproved = Unproved::new(self.deadline);
         loop {
-            match look_for_use(self.state_dir, &self.deadline)? {
+            match self.look_for_use()? {
                 Look::Found(found) => return Ok(Owned::Found(found)),
                 Look::Nobody { stale } => return Ok(Owned::Nobody { stale }),
                 Look::Held(held) => unproved.judge(self.state_dir, &held)?,

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use aileron_discovery::process::Elsewhere;
 use aileron_discovery::protocol::control::DaemonState;
-use aileron_discovery::{Deadline, Hold, OwnerLock, StartGate, StateFile, probe_lock};
+use aileron_discovery::{Deadline, Hold, OwnerLock, StartGate, StateDir, StateFile, probe_lock};
 use aileron_spawn::{
     Autostart, EnsureError, EnsureOptions, Ensured, Finding, HoldRule, Launch, LaunchError, Program,
     StartReason, VersionRule, ensure_running, find,
 };
 
 use crate::fake::{Fake, Manner};
-use crate::home::{CLEAR, Home, OBEY, PATIENCE, found, is_gone, record_at, refusing, soon, started, until};
+use crate::home::{
+    CLEAR, Home, OBEY, PATIENCE, found, is_gone, record_at, refusing, soon, started, tool_of, until,
+};
 
 #[test]
 fn started_once_and_found_from_then_on() {
@@ -71,6 +73,24 @@ fn a_herd_has_one_daemon_launched() {
         assert!(instances.iter().all(|instance| *instance == instances[0]), "{instances:?}");
         assert_eq!(home.launches(), 1, "{manner}");
     }
+}
+
+/// A daemon that has taken the request to end goes on saying that it is ready until its keeper has decided. That is no old
+/// daemon which somebody has started again.
+#[test]
+fn an_older_daemon_that_takes_its_leave_slowly_is_replaced() {
+    let home = Home::new();
+    let older = started(home.ensure(&home.daemon("linger")).unwrap());
+    let newer = StateDir::resolve(&tool_of("2.0.0"), Some(home.dir.root())).unwrap();
+    let options = EnsureOptions { version: VersionRule::Compatible, ..OBEY };
+    match ensure_running(&newer, &home.daemon("serve"), &options, soon()).unwrap() {
+        Ensured::Started { daemon, reason: StartReason::Replaced(version), .. } => {
+            assert_eq!(version, "1.0.0");
+            assert_ne!(daemon.instance(), older.instance());
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(home.launches(), 2);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn say(pipe: &mut Option<LaunchPipe>, message: &LaunchMessage) {
 
 /// A daemon, its manner in `SPAWN_TEST_MANNER`:
 /// `serve`; `slow` is ready after 1 s; `mute` holds the lock and never is; `deaf` answers nothing; `deny` takes no stop
-/// request; `die` ends as soon as it has said that it is ready; `fail` says why it cannot start; `orphan` outlives its
+/// request; `linger` takes one and goes on saying that it is ready for 300 ms; `die` ends as soon as it has said that it is ready; `fail` says why it cannot start; `orphan` outlives its
 /// directory; `leak` leaves its port with a child; `shut` closes the pipe, lives on for 100 ms and ends.
 #[test]
 fn daemon() {
@@ -99,11 +99,24 @@ fn serve(listener: TcpListener, lock: OwnerLock, record: &Advertisement, manner:
         } else {
             assert!(request.contains(&format!("Bearer {}", record.token.expose())), "{request}");
             stream.write_all(&http(202, "")).unwrap();
-            drop((listener, stream));
+            drop(stream);
+            if manner == "linger" {
+                let (record, listener) = (record.clone(), listener.try_clone().unwrap());
+                std::thread::spawn(move || answer_on(&listener, &record));
+                std::thread::sleep(Duration::from_millis(300));
+            }
+            drop(listener);
             lock.withdraw(&exit_record()).unwrap();
             drop(lock);
             std::process::exit(0);
         }
+    }
+}
+
+fn answer_on(listener: &TcpListener, record: &Advertisement) {
+    while let Ok((mut stream, _)) = listener.accept() {
+        let request = read_request(&mut stream);
+        stream.write_all(&prove(record, DaemonState::Ready, &request)).unwrap();
     }
 }
 

@@ -22,7 +22,12 @@ pub(crate) fn soon() -> Deadline {
 
 /// The tool of these tests. Its daemon is this test binary, told to be one.
 pub(crate) fn tool() -> Tool {
-    Tool::new("spawn-test", "1.0.0").with_daemon_args(&[&["helper::daemon", "--exact"]])
+    tool_of("1.0.0")
+}
+
+/// The same tool in another version.
+pub(crate) fn tool_of(version: &'static str) -> Tool {
+    Tool::new("spawn-test", version).with_daemon_args(&[&["helper::daemon", "--exact"]])
 }
 
 /// What this test binary is told to execute its part of the helper.
