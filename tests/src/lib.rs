@@ -36,7 +36,7 @@ pub use facts::{PROMPT, until};
 pub use files::{Snapshot, Tree, link_all, lock_file, put_fifo, says_nothing, set_mode};
 pub use log::Log;
 pub use mounts::{Mount, in_own_mounts};
-pub use process::{End, Process, processes_mentioning};
+pub use process::{Belongings, End, Process, processes_mentioning};
 pub use receiver::{Receiver, Stale};
 pub use rounds::{Round, each_round, rounds};
 pub use rustix::process::Signal;

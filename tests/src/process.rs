@@ -163,6 +163,37 @@ impl Process {
     }
 }
 
+/// What a process has that it may forget to give back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Belongings {
+    /// What its descriptors point to. Less the number of a pipe or a socket, which tells nothing.
+    pub descriptors: Vec<(i32, String)>,
+    /// How many threads it has.
+    pub threads: usize,
+    /// Its children, zombies among them.
+    pub children: Vec<u32>,
+}
+
+impl Belongings {
+    /// What this process has now.
+    pub fn of_this_process() -> Self {
+        let this = Process::open(std::process::id()).expect("this process is there");
+        let mut descriptors: Vec<_> =
+            this.descriptors().into_iter().filter(|(_, path)| !is_of_the_look_itself(path)).collect();
+        descriptors.sort();
+        let tasks: Vec<_> = fs::read_dir("/proc/self/task").expect("procfs").flatten().collect();
+        let of = |task: &fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        let children = tasks.iter().map(of).collect::<String>();
+        let children = children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+        Self { descriptors, threads: tasks.len(), children }
+    }
+}
+
+/// The handle that looks, and the table that is looked into.
+fn is_of_the_look_itself(path: &str) -> bool {
+    path == "anon_inode:[pidfd]" || path.starts_with("/proc/")
+}
+
 /// The living processes whose command line mentions `path`, ourselves left out. Each was opened first and read after.
 pub fn processes_mentioning(path: &Path) -> Vec<Process> {
     let needle = path.to_string_lossy().into_owned();

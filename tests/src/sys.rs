@@ -117,3 +117,10 @@ pub fn unshare_mounts() -> io::Result<()> {
     // SAFETY: descriptors stay shared. The working directory and the root become this thread's own, as copies.
     Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?)
 }
+
+/// Closes a standard stream, as a program does that has no use for it. The next thing that is opened gets its number.
+#[expect(unsafe_code, reason = "a descriptor by its number")]
+pub fn close_stream(number: i32) {
+    // SAFETY: nothing in these helpers owns a standard stream; what is written there is lost, or goes to what is opened next.
+    unsafe { rustix::io::close(number) };
+}

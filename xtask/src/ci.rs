@@ -31,8 +31,17 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut steps = vec![
         step("cargo fmt --check", || cargo(workspace, &["fmt", "--all", "--check"], &[])),
         step("cargo test --workspace", || cargo(workspace, &["test", "--workspace", "--no-fail-fast"], &[])),
+        // A build of its own, for in all others the product is what is shipped, without failpoints.
+        step("cargo test, failpoints", || {
+            let test =
+                ["test", "--package", "aileron-tests", "--features", "failpoints", "--test", "failpoints"];
+            cargo(workspace, &test, &[])
+        }),
         step("cargo clippy --workspace", || {
-            let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+            let failpoints = ["--features", "aileron-tests/failpoints"];
+            let lint =
+                [&["clippy", "--workspace", "--all-targets"], &failpoints[..], &["--", "-D", "warnings"]];
+            let lint = lint.concat();
             cargo(workspace, &lint, &[])
         }),
         step("cargo doc --workspace", || {

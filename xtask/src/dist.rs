@@ -30,6 +30,7 @@ const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let binary = build(workspace, &host_triple()?)?;
     check_static(&binary)?;
+    check_no_failpoints(&binary)?;
     let dist = workspace.target_dir().join("dist");
     if dist.exists() {
         fs::remove_dir_all(&dist).with_context(|| format!("cannot clear `{}`", dist.display()))?;
@@ -78,6 +79,16 @@ fn check_static(binary: &Path) -> Result<()> {
     let agreed = ["statically linked", "not a dynamic executable"].iter().any(|text| words.contains(text));
     ensure!(agreed, "ldd says of `{}`: {words}", binary.display());
     println!("static: no interpreter, no needed library; ldd: {words}");
+    Ok(())
+}
+
+/// A build with failpoints asks for a variable, whose name stands in the binary.
+fn check_no_failpoints(binary: &Path) -> Result<()> {
+    let bytes = fs::read(binary).with_context(|| format!("cannot read `{}`", binary.display()))?;
+    let name = b"_FAILPOINT";
+    let found = bytes.windows(name.len()).any(|window| window == name);
+    ensure!(!found, "`{}` has failpoints: it can be told to kill itself", binary.display());
+    println!("no failpoints");
     Ok(())
 }
 

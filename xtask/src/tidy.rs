@@ -5,6 +5,7 @@
 //!
 //! The rules read tokens, not text: a word in a comment or in a string is no call.
 
+mod failpoints;
 mod imports;
 mod leftovers;
 mod length;
@@ -68,6 +69,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 /// Applies every rule to every file of the workspace.
 fn check(workspace: &Workspace) -> Result<Verdict> {
     let mut verdict = Verdict { findings: imports::check(workspace.metadata()), ..Verdict::default() };
+    verdict.findings.extend(failpoints::check(workspace.metadata()));
     for file in tree::text_files(workspace.root(), workspace.target_dir())? {
         verdict.files += 1;
         verdict.findings.extend(leftovers::check_text(&file));

@@ -2,7 +2,7 @@
 
 use crate::lock::{AcquireError, Attempt, try_acquire};
 use crate::ownership::{Ownership, Verdict};
-use crate::{StateDir, StateDirError, StateFile};
+use crate::{StateDir, StateDirError, StateFile, failpoint};
 
 /// The held `start.lock`: the right to launch a daemon, to stop one, and to set or clear the hold.
 ///
@@ -63,6 +63,7 @@ impl StartGate {
 
 impl Drop for StartGate {
     fn drop(&mut self) {
+        failpoint!("before_gate_release");
         // As for the lock: freed before it is closed, so that a child being spawned elsewhere does not keep it.
         if self.ownership.held().release().is_err() {}
     }

@@ -25,6 +25,8 @@
 mod deadline;
 mod epoch;
 mod exit_record;
+#[doc(hidden)]
+pub mod failpoint;
 mod file_id;
 mod gate;
 mod hold;
@@ -36,6 +38,7 @@ pub mod protocol;
 mod publication;
 mod record;
 mod secret;
+mod shortage;
 mod state_dir;
 mod sys;
 mod tool;
@@ -52,5 +55,6 @@ pub use probe::{LockProbe, ProbeError, probe_lock};
 pub use publication::PublishError;
 pub use record::{Advertisement, Endpoint, EndpointError, Reading};
 pub use secret::{InstanceId, Nonce, SecretError, Token};
+pub use shortage::Shortage;
 pub use state_dir::{Rule, StateDir, StateDirError};
 pub use tool::{StateFile, Tool};

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use crate::ownership::{Held, Look, Ownership};
 use crate::sys::{self, DirHandle, How};
-use crate::{Deadline, Epoch, ExitRecord, NotOwner, StateDir, StateDirError, StateFile, record};
+use crate::{Deadline, Epoch, ExitRecord, NotOwner, StateDir, StateDirError, StateFile, failpoint, record};
 
 /// How long a starter tries before it says that the lock is held.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -124,6 +124,7 @@ impl OwnerLock {
                     // Drawn first, asked after: see `epoch`. Lost meanwhile is lost, and the next owner draws its own.
                     if ownership.prove().is_ok() {
                         ownership.advance_epoch(drawn);
+                        failpoint!("lock_acquired");
                         return Ok(Self { ownership, dir, state_dir: state_dir.clone() });
                     }
                     replacements += 1;
@@ -197,8 +198,10 @@ impl OwnerLock {
 
 impl Drop for OwnerLock {
     fn drop(&mut self) {
-        // A failure leaves the lock to the close of the descriptor, a moment later.
-        if self.ownership.held().release().is_err() {}
+        failpoint!("before_unlock");
+        if self.ownership.held().release().is_err() { /* the close of the descriptor does it, a moment later */
+        }
+        failpoint!("unlocked");
     }
 }
 
@@ -217,12 +220,14 @@ pub(crate) fn try_acquire(
 ) -> Result<Attempt, AcquireError> {
     let path = state_dir.path(which);
     let Some(file) = open_to_lock(state_dir, which, dir)? else { return Ok(Attempt::Replaced) };
+    failpoint!(if which == StateFile::Gate { "gate_opened" } else { "lock_opened" });
     match sys::try_lock_exclusive(&file) {
         Ok(true) => {}
         Ok(false) => return Ok(Attempt::Busy),
         Err(source) if sys::has_no_locks(&source) => return Err(AcquireError::NoLocks { path, source }),
         Err(source) => return Err(AcquireError::Io { step: "lock", path, source }),
     }
+    failpoint!(if which == StateFile::Gate { "gate_locked" } else { "lock_locked" });
     let io = |source| AcquireError::Io { step: "look at", path: path.clone(), source };
     let facts = sys::held_facts(&file).map_err(io)?;
     let ownership = Ownership::new(Arc::new(Held::new(file, facts.id, path.clone()).map_err(io)?));

@@ -9,12 +9,12 @@
 //! * the successor published before; then it holds a lock file at the path that is not ours, we see so, and touch nothing.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::record::read_capped;
 use crate::sys::{self, How};
-use crate::{Advertisement, Deadline, ExitRecord, NotOwner, OwnerLock, StateFile};
+use crate::{Advertisement, Deadline, ExitRecord, NotOwner, OwnerLock, StateFile, failpoint};
 
 /// How long somebody else may hold the directory's lock before the record is left alone.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -68,6 +68,20 @@ pub enum PublishError {
     },
 }
 
+impl PublishError {
+    /// What it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::NotOwner { path }
+            | Self::DirectoryBusy { path }
+            | Self::NoDirectoryLock { path }
+            | Self::Obstructed { path, .. }
+            | Self::NotKept { path }
+            | Self::Io { path, .. } => path,
+        }
+    }
+}
+
 /// More names than this are not counted: the owner's keeper has a lock to watch meanwhile.
 const MAX_NAMES: usize = 1 << 16;
 
@@ -96,6 +110,7 @@ impl OwnerLock {
                 return Ok(());
             }
             let made = self.clear(&name).and_then(|()| self.dir.open_file(&name, How::CreateNew));
+            failpoint!("exit_made");
             made.map(drop).map_err(|source| self.io(StateFile::Exit, source))
         })
     }
@@ -113,7 +128,9 @@ impl OwnerLock {
         let bytes = record.to_bytes();
         self.in_critical_section(patience, |_| {
             self.replace(StateFile::Record, &bytes)?;
+            failpoint!("record_renamed");
             self.replace(StateFile::Pid, &pid_line(record))?;
+            failpoint!("pid_renamed");
             // A network file system may keep what it likes; what clients would read is what counts.
             match self.contents(StateFile::Record) {
                 Ok(Some(found)) if found == bytes => Ok(()),
@@ -152,12 +169,16 @@ impl OwnerLock {
         self.in_critical_section(PATIENCE, |locked| {
             // First, so that a process killed in between leaves its epoch behind in one of the two.
             self.write_over(StateFile::Exit, &exit.to_bytes())?;
+            failpoint!("exit_recorded");
             if !locked {
                 return Err(PublishError::NoDirectoryLock { path: self.state_dir.root().to_owned() });
             }
             // The record first: a pid file without a record misleads nobody.
             self.remove(StateFile::Record)?;
-            self.remove(StateFile::Pid)
+            failpoint!("record_withdrawn");
+            self.remove(StateFile::Pid)?;
+            failpoint!("pid_withdrawn");
+            Ok(())
         })
     }
 
@@ -240,23 +261,26 @@ impl OwnerLock {
     fn replace(&self, file: StateFile, bytes: &[u8]) -> Result<(), PublishError> {
         let name = self.state_dir.tool().file_name(file);
         let fresh = format!(".{name}.new");
-        let io = |source| self.io(file, source);
+        let temporary = |source| PublishError::Io { path: self.state_dir.root().join(&fresh), source };
         // One name for the temporary file: what a crash left there is swept by whoever writes next.
-        self.clear(&fresh).map_err(io)?;
-        let written =
-            self.dir.open_file(&fresh, How::CreateNew).and_then(|mut temporary| temporary.write_all(bytes));
-        let renamed = written.and_then(|()| match self.dir.rename(&fresh, &name) {
+        self.clear(&fresh).map_err(temporary)?;
+        let written = self.dir.open_file(&fresh, How::CreateNew).and_then(|mut file| file.write_all(bytes));
+        if let Err(source) = written {
+            if self.clear(&fresh).is_err() { /* the next writer sweeps it */ }
+            return Err(temporary(source));
+        }
+        failpoint!(if file == StateFile::Record { "record_written" } else { "pid_written" });
+        let renamed = match self.dir.rename(&fresh, &name) {
             Err(_) if self.dir.odd_kind(&name) == Some("a directory") => {
-                self.make_way(&name)?;
-                self.dir.rename(&fresh, &name)
+                self.make_way(&name).and_then(|()| self.dir.rename(&fresh, &name))
             }
             other => other,
-        });
+        };
         renamed.map_err(|source| {
             if self.clear(&fresh).is_err() { /* the next writer sweeps it */ }
             match self.dir.odd_kind(&name) {
                 Some(kind) => PublishError::Obstructed { path: self.state_dir.path(file), kind },
-                None => io(source),
+                None => self.io(file, source),
             }
         })
     }

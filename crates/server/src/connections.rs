@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use aileron_discovery::failpoint;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,7 +26,7 @@ use crate::shared::{Message, Phase, Shared};
 use crate::sys;
 
 /// More connections than this wait in the backlog.
-const MAX_CONNECTIONS: usize = 1024;
+pub(crate) const MAX_CONNECTIONS: usize = 1024;
 
 /// A connection that has not sent a whole request head for this long is closed.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -57,6 +58,7 @@ pub(crate) async fn serve(listener: TcpListener, api: Api, shared: Arc<Shared>) 
     acceptor.empty_backlog();
     let Acceptor { listener, connections, .. } = acceptor;
     drop(listener);
+    failpoint!("listener_closed");
     connections.close();
     connections.wait().await;
 }

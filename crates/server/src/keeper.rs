@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use aileron_discovery::{OwnerLock, SECOND_LOOK, Verdict};
+use aileron_discovery::{OwnerLock, SECOND_LOOK, Verdict, failpoint};
 use serde_json::json;
 
 use self::mend::Mender;
@@ -172,6 +172,7 @@ impl Keeper {
     fn receive(&mut self, message: Message, now: Instant) {
         match message {
             Message::StopRequested => {
+                failpoint!("stop_accepted");
                 self.look(now);
                 self.cause(ShutdownReason::StopRequest, now);
             }

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use aileron_discovery::process::{ProcessRecord, host_name};
 use aileron_discovery::protocol::{PROTOCOL, SCHEMA};
-use aileron_discovery::{Advertisement, Endpoint, InstanceId, OwnerLock, PublishError, SecretError, Token};
+use aileron_discovery::{
+    Advertisement, Endpoint, InstanceId, OwnerLock, PublishError, SecretError, Token, failpoint,
+};
 use axum::Router;
 use tokio::net::TcpListener;
 
@@ -162,6 +164,7 @@ where
 {
     let bind = |source| RunError::Bind { address: config.bind, source };
     let listener = TcpListener::bind(config.bind).await.map_err(bind)?;
+    failpoint!("bound");
     let address = listener.local_addr().map_err(bind)?;
     let endpoint = Endpoint::new(address).map_err(|_| ConfigError::NotLoopback(address))?;
     shared.address.set(address).expect("a daemon binds once");
@@ -172,10 +175,13 @@ where
         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return Ok(false),
         app = app(Context::new(Arc::clone(shared))) => app.map_err(RunError::App)?,
     };
+    failpoint!("initialised");
     let record = publish(shared, record(shared, endpoint))?;
+    failpoint!("before_ready");
     let (url, pid, held) = (endpoint, record.pid, shared.ownership.lock_id());
     tracing::info!(event = "ready", %url, pid, instance = %shared.instance, %held, "ready");
     ready(&record);
+    failpoint!("ready_said");
 
     let api = Api::new(Arc::clone(shared), app.unwrap_or_else(nothing_here));
     let served = connections::serve(listener, api, Arc::clone(shared));

@@ -1,7 +1,9 @@
 //! The steps of a start: look, gate, look again, launch, verify.
 
 use aileron_discovery::protocol::control::StopRequest;
-use aileron_discovery::{Advertisement, Deadline, GateError, Hold, StartGate, StateDir, StateFile};
+use aileron_discovery::{
+    Advertisement, Deadline, GateError, Hold, StartGate, StateDir, StateFile, failpoint,
+};
 
 use crate::control::{ControlError, request_stop};
 use crate::ensure::{Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, Misfit, StartReason};
@@ -75,6 +77,7 @@ impl<'a> Start<'a> {
         let may_start = self.may_start()?;
         if may_start {
             self.tightened_from = self.state_dir.create()?.or(self.tightened_from);
+            failpoint!("directory_made");
         }
         let gate = match self.pass_gate()? {
             Passed::Gate(gate) => gate,
@@ -82,6 +85,7 @@ impl<'a> Start<'a> {
             Passed::NoDirectory if may_start => return self.begin_again(),
             Passed::NoDirectory => return Err(self.forbidden()),
         };
+        failpoint!("gate_passed");
         if self.options.hold == HoldRule::Clear {
             Hold::clear(&gate)?;
         }
@@ -114,6 +118,7 @@ impl<'a> Start<'a> {
             return Err(self.in_progress("launching the daemon", None));
         }
         self.launches += 1;
+        failpoint!("before_launch");
         let outcome = match self.launch.start(self.state_dir, &self.deadline) {
             // Whatever it died of, it may be that its directory was deleted under it, and then another may do better.
             Err(LaunchError::Exited { .. } | LaunchError::Failed { .. }) if !gate.still_stands() => {
@@ -134,6 +139,7 @@ impl<'a> Start<'a> {
             }),
             Outcome::Ready { record, launched } => match prove(self.state_dir, &record, &self.deadline) {
                 Ok(proved) => {
+                    failpoint!("proved");
                     launched.reap();
                     let reason = match self.replaced.take() {
                         Some(record) => StartReason::Replaced(record.version),

@@ -7,7 +7,7 @@ use aileron_discovery::process::{self, Holder, ProcessId, Refusal};
 use aileron_discovery::protocol::control::StopRequest;
 use aileron_discovery::{
     AcquireError, Advertisement, Deadline, FileId, GateError, Hold, HoldError, LockProbe, ProbeError,
-    Reading, StartGate, StateDir, StateDirError, probe_lock,
+    Reading, StartGate, StateDir, StateDirError, failpoint, probe_lock,
 };
 
 use crate::control::request_stop;
@@ -154,6 +154,7 @@ pub fn stop(state_dir: &StateDir, options: StopOptions, deadline: Deadline) -> R
         },
         OnStop::Hold => Some(pass_gate_and_hold(state_dir, &deadline)?),
     };
+    failpoint!("stop_begun");
     let probe = match &gate {
         Some(_) => probe_lock(state_dir)?,
         None => LockProbe::Absent,
@@ -231,6 +232,7 @@ impl Target {
         let mut how = How::Request;
         let request = deadline.within(REQUEST);
         let accepted = self.request(state_dir, &request);
+        failpoint!("stop_requested");
         let (pid, ended) = match self.process {
             Ok((id, handle)) => {
                 let mut ended = false;

@@ -1,5 +1,9 @@
 //! An embedder that takes its time, or fails, and its own client: `helper-slow ensure MS ARGS…` has `helper-slow ARGS…`
-//! launched and waits for it. Each launch is counted in the file that `--count` names, before anything else is done.
+//! launched and waits for it; `helper-slow again ROUNDS ARGS…` starts and stops it that often in one process, which must then
+//! have what it had before. Each launch is counted in the file that `--count` names, before anything else is done.
+//!
+//! What `DAEMON_FAILPOINT` says is the launched daemon's `AILERON_FAILPOINT`. `CLOSED_STREAMS` has the client close its
+//! standard input and error first.
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
@@ -18,13 +22,21 @@ mod slow {
 
     use aileron_discovery::{Deadline, StateDir};
     use aileron_server::AppError;
-    use aileron_spawn::{Autostart, EnsureOptions, Ensured, HoldRule, Launch, VersionRule, ensure_running};
-    use aileron_tests::embedder::{Embedder, count_one};
+    use aileron_spawn::{
+        Autostart, EnsureOptions, Ensured, Force, HoldRule, Launch, OnStop, StopOptions, VersionRule,
+        ensure_running, stop,
+    };
+    use aileron_tests::embedder::{Embedder, count_line, count_one};
+    use aileron_tests::{Belongings, PROMPT, sys, until};
+
+    const OPTIONS: EnsureOptions =
+        EnsureOptions { autostart: Autostart::Allowed, hold: HoldRule::Obey, version: VersionRule::Any };
 
     pub(super) fn main() -> ExitCode {
         let args: Vec<String> = std::env::args().skip(1).collect();
         match args.split_first() {
             Some((first, rest)) if first == "ensure" => client(rest),
+            Some((first, rest)) if first == "again" => again(rest),
             _ => daemon(args),
         }
     }
@@ -34,7 +46,7 @@ mod slow {
         if let Some(file) = &embedder.count {
             count_one(file);
         }
-        let (init, fault) = (embedder.init, embedder.fault.clone());
+        let (init, fault, count) = (embedder.init, embedder.fault.clone(), embedder.count.clone());
         embedder.serve(async move |_| {
             tokio::time::sleep(init).await;
             match fault.as_deref() {
@@ -42,6 +54,12 @@ mod slow {
                 Some("fail") => Err(AppError::from("the well is dry")),
                 Some("panic") => panic!("the well is poisoned"),
                 Some("exit") => std::process::exit(0),
+                Some("child") => {
+                    // While it starts, and so while it has the launch pipe.
+                    let child = std::process::Command::new("sleep").arg("600").spawn()?;
+                    count_line(&count.expect("--count"), &child.id().to_string());
+                    Ok(None)
+                }
                 Some(other) => panic!("no such fault: {other}"),
             }
         })
@@ -51,14 +69,13 @@ mod slow {
     fn client(args: &[String]) -> ExitCode {
         let (patience, args) = args.split_first().expect("a time in milliseconds");
         let deadline = Deadline::after(Duration::from_millis(patience.parse().expect("milliseconds")));
+        if std::env::var_os("CLOSED_STREAMS").is_some() {
+            sys::close_stream(0);
+            sys::close_stream(2);
+        }
         let state_dir = StateDir::resolve(&aileron_cli::tool(), None).expect("a state directory");
-        let mut all = vec![OsString::from("--state-dir"), state_dir.root().into()];
-        all.extend(["daemon", "serve"].map(OsString::from));
-        all.extend(args.iter().map(OsString::from));
-        let launch = Launch::of_this_program(all);
-        let options =
-            EnsureOptions { autostart: Autostart::Allowed, hold: HoldRule::Obey, version: VersionRule::Any };
-        let (text, status) = match ensure_running(&state_dir, &launch, &options, deadline) {
+        let launch = launch(&state_dir, args);
+        let (text, status) = match ensure_running(&state_dir, &launch, &OPTIONS, deadline) {
             Ok(Ensured::Found(found)) => (format!("found {}", found.url()), 0),
             Ok(Ensured::Started { daemon, .. }) => (format!("started {}", daemon.url()), 0),
             Ok(other) => (format!("{other:?}"), 1),
@@ -66,5 +83,42 @@ mod slow {
         };
         writeln!(std::io::stdout(), "{text}").expect("the test reads");
         ExitCode::from(status)
+    }
+
+    fn launch(state_dir: &StateDir, args: &[String]) -> Launch {
+        let mut all = vec![OsString::from("--state-dir"), state_dir.root().into()];
+        all.extend(["daemon", "serve"].map(OsString::from));
+        all.extend(args.iter().map(OsString::from));
+        let launch = Launch::of_this_program(all);
+        match std::env::var_os("DAEMON_FAILPOINT") {
+            Some(wish) => launch.with_env("AILERON_FAILPOINT", wish),
+            None => launch,
+        }
+    }
+
+    /// A client that lives on: starts and stops, and now and then a start that fails.
+    fn again(args: &[String]) -> ExitCode {
+        let (rounds, args) = args.split_first().expect("a number of rounds");
+        let rounds: u32 = rounds.parse().expect("a number of rounds");
+        let state_dir = StateDir::resolve(&aileron_cli::tool(), None).expect("a state directory");
+        let good = launch(&state_dir, args);
+        let bad = launch(&state_dir, &[args, &["--fault".to_owned(), "fail".to_owned()]].concat());
+        let wait = || Deadline::after(Duration::from_secs(30));
+        let before = Belongings::of_this_process();
+        for round in 0..rounds {
+            if round % 10 == 9 {
+                ensure_running(&state_dir, &bad, &OPTIONS, wait()).expect_err("it fails to start");
+                continue;
+            }
+            let ensured = ensure_running(&state_dir, &good, &OPTIONS, wait()).expect("it starts");
+            assert!(matches!(ensured, Ensured::Started { .. }), "round {round}: {ensured:?}");
+            let options = StopOptions { force: Force::Never, on_stop: OnStop::LeaveStartsOn };
+            stop(&state_dir, options, wait()).expect("it stops");
+        }
+        // The thread that waits for a child ends a moment after the child.
+        let after = || Some(Belongings::of_this_process());
+        until(&format!("again {before:?}"), PROMPT, || after().filter(|after| *after == before));
+        writeln!(std::io::stdout(), "{before:?}").expect("the test reads");
+        ExitCode::SUCCESS
     }
 }

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::{DirFacts, HeldFacts, How};
-use crate::FileId;
+use crate::{FileId, Shortage};
 
 #[expect(
     clippy::useless_conversion,
@@ -55,6 +55,18 @@ pub(crate) fn held_facts(file: &File) -> io::Result<HeldFacts> {
 /// `ENOENT` and `ENOTDIR` are the only errors that say "nothing is there"; all others say "I could not look".
 pub(crate) fn proves_absence(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NOTDIR))
+}
+
+/// What there was none left of, if that is what an error says.
+pub(crate) fn shortage(error: &io::Error) -> Option<Shortage> {
+    match Errno::from_io_error(error)? {
+        Errno::MFILE => Some(Shortage::Descriptors),
+        Errno::NFILE => Some(Shortage::SystemDescriptors),
+        Errno::FBIG => Some(Shortage::FileSize),
+        Errno::NOSPC | Errno::DQUOT => Some(Shortage::Space),
+        Errno::NOMEM => Some(Shortage::Memory),
+        _ => None,
+    }
 }
 
 /// Whether a failed `flock` says that this file system has none.
@@ -235,6 +247,23 @@ impl DirHandle {
     }
 }
 
+/// As a crash, or the system short of memory, would: nothing is run, nothing is flushed.
+#[cfg(feature = "failpoints")]
+pub(crate) fn kill_this_process() {
+    signal_this_process(rustix::process::Signal::KILL);
+}
+
+/// Until somebody sends `SIGCONT`.
+#[cfg(feature = "failpoints")]
+pub(crate) fn stop_this_process() {
+    signal_this_process(rustix::process::Signal::STOP);
+}
+
+#[cfg(feature = "failpoints")]
+fn signal_this_process(signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::getpid(), signal).expect("a process may signal itself");
+}
+
 /// The name of this host, as `uname(2)` gives it.
 pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
@@ -256,4 +285,22 @@ pub(crate) fn adopt_descriptor(number: i32) -> io::Result<File> {
     // SAFETY: the number was given to this process by its launcher for this use alone, was just seen to be open, and
     // is adopted once, at the start of the process.
     Ok(unsafe { File::from_raw_fd(number) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot do it")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn a_shortage_is_found_behind_other_errors() {
+        let exhausted = || io::Error::from(Errno::MFILE);
+        assert_eq!(Shortage::behind(&exhausted()), Some(Shortage::Descriptors));
+        assert_eq!(Shortage::behind(&Outer(exhausted())), Some(Shortage::Descriptors));
+        assert_eq!(Shortage::behind(&Outer(Errno::DQUOT.into())), Some(Shortage::Space));
+        assert_eq!(Shortage::behind(&Outer(Errno::ACCESS.into())), None);
+    }
 }

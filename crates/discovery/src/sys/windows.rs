@@ -234,3 +234,24 @@ pub(crate) fn host_name() -> String {
 pub(crate) fn adopt_descriptor(_number: i32) -> io::Result<File> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// The nearest there is.
+#[cfg(feature = "failpoints")]
+pub(crate) fn kill_this_process() {
+    std::process::abort()
+}
+
+#[cfg(feature = "failpoints")]
+pub(crate) fn stop_this_process() {
+    panic!("Windows stops no process")
+}
+
+/// What there was none left of (`ERROR_TOO_MANY_OPEN_FILES`, `ERROR_DISK_FULL`, `ERROR_NOT_ENOUGH_MEMORY`).
+pub(crate) fn shortage(error: &io::Error) -> Option<crate::Shortage> {
+    match error.raw_os_error()? {
+        4 => Some(crate::Shortage::Descriptors),
+        112 => Some(crate::Shortage::Space),
+        8 => Some(crate::Shortage::Memory),
+        _ => None,
+    }
+}

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use aileron_discovery::protocol::launch::in_one_line;
-use aileron_discovery::{ExitRecord, PublishError};
+use aileron_discovery::{ExitRecord, PublishError, failpoint};
 
 use super::{Keeper, Kept, Overdue};
 use crate::ShutdownReason;
@@ -16,6 +16,7 @@ impl Keeper {
     /// The drain is over. Returns when the runtime is gone, or when it is time to go without it.
     pub(super) fn finish(&mut self) -> Result<Kept, Overdue> {
         let ending = *self.policy.ending().expect("an end was decided");
+        failpoint!("drained");
         self.shared.phase.send_replace(Phase::Ended);
         if ending.may_write {
             self.withdraw(&ending);
