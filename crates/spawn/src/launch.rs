@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use aileron_discovery::protocol::launch::{Failure, LaunchMessage, MAX_MESSAGE};
-use aileron_discovery::{Advertisement, Deadline, StateDir, StateFile};
+use aileron_discovery::{Advertisement, Deadline, StateDir, StateFile, failpoint};
 
 use crate::sys::{self, Heard, Launched};
 
@@ -32,7 +32,7 @@ const ENVIRONMENT_PREFIXES: [&str; 2] = ["LC_", "XDG_"];
 pub enum Program {
     /// The one that this process is. Its file is looked for when it is launched and not before: finding a daemon needs none.
     ThisOne,
-    /// This file.
+    /// This file. A relative path begins at the caller's working directory; `PATH` is not searched.
     File(PathBuf),
 }
 
@@ -48,13 +48,31 @@ pub struct Launch {
     pub env: Vec<(OsString, OsString)>,
 }
 
-/// How a launched process ended.
+/// How a launched process ended; `None` where the system told others: a caller that ignores `SIGCHLD`, or has a thread that
+/// waits for any child, has its children's ends taken from it (`wait(2)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChildEnd(pub ExitStatus);
+pub struct ChildEnd(pub Option<ExitStatus>);
+
+impl ChildEnd {
+    /// Its exit status, if it exited.
+    pub fn code(self) -> Option<i32> {
+        self.0?.code()
+    }
+
+    /// The signal that ended it, if one did. There are none on Windows.
+    pub fn signal(self) -> Option<i32> {
+        sys::signal_of(self.0?)
+    }
+}
 
 impl fmt::Display for ChildEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&sys::end_in_words(self.0))
+        match (self.0, self.code(), self.signal()) {
+            (_, Some(code), _) => write!(f, "exited with status {code}"),
+            (_, None, Some(signal)) => write!(f, "was ended by signal {signal}"),
+            (Some(_), None, None) => f.write_str("ended"),
+            (None, ..) => f.write_str("ended (how, this process cannot hear: it ignores SIGCHLD)"),
+        }
     }
 }
 
@@ -80,12 +98,16 @@ pub enum LaunchError {
         source: io::Error,
     },
     /// The daemon said why it cannot start.
-    #[error("the daemon (pid {pid}) cannot start: {}", failure.message)]
+    #[error("the daemon (pid {pid}) gave up after {} ms: {}", elapsed.as_millis(), failure.message)]
     Failed {
         /// Its pid.
         pid: u32,
         /// What it said.
         failure: Box<Failure>,
+        /// When it said so, since the launch.
+        elapsed: Duration,
+        /// How it ended then; `None`: it had not, a second later.
+        end: Option<ChildEnd>,
         /// The last lines of this launch.
         tail: String,
         /// Where an earlier daemon's lines are.
@@ -138,10 +160,11 @@ impl Launch {
         let mut env: Vec<_> = std::env::vars_os().filter(|(name, _)| is_allowed(name)).collect();
         env.extend(self.env.iter().cloned());
         let program = self.program.file()?;
+        let began = Deadline::after(Duration::MAX);
         let launched = sys::launch(&program, &self.args, &env)
             .map_err(|source| LaunchError::Spawn { program, source })?;
-        let running =
-            Running { launched, began: Deadline::after(Duration::MAX), log: state_dir.path(StateFile::Log) };
+        failpoint!("launched");
+        let running = Running { launched, began, log: state_dir.path(StateFile::Log) };
         running.listen(deadline)
     }
 }
@@ -150,7 +173,8 @@ impl Program {
     /// After an upgrade this program's name reads `… (deleted)`; then it is the file that now stands there which is launched.
     fn file(&self) -> Result<PathBuf, LaunchError> {
         let program = match self {
-            Self::File(path) => return Ok(path.clone()),
+            // Before the child's working directory is another. What has no absolute form is for the system to refuse.
+            Self::File(path) => return Ok(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
             Self::ThisOne => std::env::current_exe().map_err(LaunchError::NoProgram)?,
         };
         match sys::without_deleted_mark(&program) {
@@ -167,6 +191,18 @@ fn is_allowed(name: &OsStr) -> bool {
     })
 }
 
+/// Has this process hear how its children end, whoever started it: a job runner that ignores `SIGCHLD` has each program below
+/// it ignore it too (`sigaction(2)`), and then a [`LaunchError`] cannot tell how the daemon ended.
+///
+/// For the `main` of a program; a library changes no disposition of its program's.
+///
+/// # Platform notes
+///
+/// Does nothing where there are no signals.
+pub fn hear_children() {
+    sys::hear_children();
+}
+
 /// A launched process, and what is needed to say how it went.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -180,11 +216,12 @@ impl Running {
         let pid = self.launched.child.id();
         let mut said = Vec::new();
         loop {
-            match sys::hear(&mut self.launched.pipe, &mut self.launched.child, deadline, &mut said) {
+            match sys::hear(&mut self.launched, deadline, &mut said) {
                 Heard::Bytes if said.len() > MAX_MESSAGE => said.clear(),
                 Heard::Bytes => match LaunchMessage::decode(&said) {
                     None => {}
                     Some(LaunchMessage::Ready { record }) => {
+                        failpoint!("ready_heard");
                         return Ok(Outcome::Ready { record, launched: self });
                     }
                     Some(LaunchMessage::Held) => {
@@ -197,7 +234,7 @@ impl Running {
                     }
                     Some(LaunchMessage::Failed(failure)) => return Err(self.failed(failure)),
                 },
-                Heard::Gone(status) => return Err(self.exited(status)),
+                Heard::Gone(status) => return Err(self.exited(ChildEnd(status))),
                 Heard::Deadline => {
                     self.reap();
                     return Ok(Outcome::Pending { pid });
@@ -220,17 +257,17 @@ impl Running {
 
     /// The error to report if the process has ended, or is just ending.
     pub(crate) fn if_gone(mut self) -> Option<LaunchError> {
-        if let Some(status) = self.end_within(LAST_BREATH) {
-            return Some(self.exited(status));
+        if let Some(end) = self.end_within(LAST_BREATH) {
+            return Some(self.exited(end));
         }
         self.reap();
         None
     }
 
-    fn exited(mut self, status: ExitStatus) -> LaunchError {
+    fn exited(mut self, end: ChildEnd) -> LaunchError {
         LaunchError::Exited {
             pid: self.launched.child.id(),
-            end: ChildEnd(status),
+            end,
             elapsed: self.began.elapsed(),
             tail: tail(&mut self.launched.output),
             log: self.log,
@@ -239,11 +276,14 @@ impl Running {
 
     /// What a daemon that says that it fails has written, once it is gone.
     fn failed(mut self, failure: Failure) -> LaunchError {
-        // Whether it is gone by now does not matter: what it wrote is shown either way.
-        let _gone = self.end_within(LAST_BREATH);
+        let elapsed = self.began.elapsed();
+        // What it wrote is shown whether it is gone by now or not.
+        let end = self.end_within(LAST_BREATH);
         let error = LaunchError::Failed {
             pid: self.launched.child.id(),
             failure: Box::new(failure),
+            elapsed,
+            end,
             tail: tail(&mut self.launched.output),
             log: self.log.clone(),
         };
@@ -251,13 +291,13 @@ impl Running {
         error
     }
 
-    fn end_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+    fn end_within(&mut self, patience: Duration) -> Option<ChildEnd> {
         let deadline = Deadline::after(patience);
         let mut rest = Vec::new();
         loop {
-            match sys::hear(&mut self.launched.pipe, &mut self.launched.child, &deadline, &mut rest) {
+            match sys::hear(&mut self.launched, &deadline, &mut rest) {
                 Heard::Bytes => rest.clear(),
-                Heard::Gone(status) => return Some(status),
+                Heard::Gone(status) => return Some(ChildEnd(status)),
                 Heard::Deadline => return None,
             }
         }

@@ -30,6 +30,7 @@ pub use ensure::{
     Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, Misfit, StartReason, ensure_running,
 };
 pub use find::{FindError, Finding, Found, find};
+pub use launch::hear_children;
 pub use launch::{ChildEnd, Launch, LaunchError, Program};
 pub use stop::{Force, How, OnStop, StopError, StopOptions, StopOutcome, Stopped, stop};
 pub use version::VersionRule;

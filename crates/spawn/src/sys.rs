@@ -27,6 +27,9 @@ pub(crate) use unsupported::*;
 #[derive(Debug)]
 pub(crate) struct Launched {
     pub(crate) child: std::process::Child,
+    /// Opened at once: a caller that ignores `SIGCHLD` keeps no zombie whose pid cannot become another's.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "processes cannot be held on to there"))]
+    pub(crate) handle: Option<ProcessHandle>,
     /// Read end of the launch pipe.
     pub(crate) pipe: std::fs::File,
     /// What it writes to standard output and error.

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 
-use aileron_discovery::{Deadline, InstanceId};
+use aileron_discovery::{Deadline, InstanceId, StateFile};
 use aileron_server::Config;
 use aileron_spawn::{
     Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, StartReason, VersionRule, ensure_running,
+    hear_children,
 };
 use serde_json::json;
 
@@ -66,7 +67,10 @@ fn ensure(
 ) -> Result<ExitStatus, Failure> {
     let launch = launch(settings, config);
     let deadline = Deadline::after(settings.start_timeout());
-    match ensure_running(&settings.state_dir, &launch, how, deadline)? {
+    hear_children();
+    let ensured = ensure_running(&settings.state_dir, &launch, how, deadline);
+    let log = || settings.state_dir.path(StateFile::Log);
+    match ensured.map_err(|error| Failure::from(error).with_log(log()))? {
         Ensured::Explicit(url) => print(&url, "explicit", None, None, output),
         Ensured::Found(found) => print_found(&found, "found", output),
         Ensured::Started { daemon, reason, tightened_from } => {

@@ -3,14 +3,13 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::process::Child;
 use std::time::Duration;
 
 use aileron_discovery::Deadline;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags};
 
-use super::Signal;
+use super::{Launched, Signal};
 
 /// A file without a name, to which a launched daemon writes until it has its log (`memfd_create(2)`).
 pub(crate) fn nameless_file() -> io::Result<File> {
@@ -27,6 +26,16 @@ pub(crate) fn mark_all_close_on_exec(first: u32) -> io::Result<()> {
     // SAFETY: it takes numbers, and marking closes nothing that this process still uses.
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, mark) };
     if done == 0 { Ok(()) } else { super::mark_one_by_one(first) }
+}
+
+/// Takes back what a launcher has made of its own chances when memory runs out (`proc_pid_oom_score_adj(5)`), which a child
+/// inherits: a sandbox or an editor that is to be killed first, a service that never is. A daemon is neither.
+///
+/// Refused (`EACCES`) below the value that a privileged process has set, a container's runtime for instance: then it stays.
+pub(crate) fn reset_oom_score() {
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
+    let score = rustix::fs::open(c"/proc/self/oom_score_adj", flags, rustix::fs::Mode::empty());
+    let _as_it_was = score.and_then(|score| rustix::io::write(&score, b"0"));
 }
 
 /// A process that stays the one it was when this was opened (`pidfd_open(2)`).
@@ -72,8 +81,8 @@ impl ProcessHandle {
 }
 
 /// Reads what has come on the pipe, or waits for more, for the child's end, or for the deadline.
-pub(crate) fn hear(pipe: &mut File, child: &mut Child, deadline: &Deadline, buffer: &mut Vec<u8>) -> Heard {
-    let handle = ProcessHandle::open(child.id()).ok().flatten();
+pub(crate) fn hear(launched: &mut Launched, deadline: &Deadline, buffer: &mut Vec<u8>) -> Heard {
+    let Launched { child, handle, pipe, .. } = launched;
     let mut open = true;
     loop {
         let Some(left) = deadline.remaining() else { return Heard::Deadline };
@@ -81,7 +90,7 @@ pub(crate) fn hear(pipe: &mut File, child: &mut Child, deadline: &Deadline, buff
         if open {
             sources.push(PollFd::new(&*pipe, PollFlags::IN));
         }
-        if let Some(ProcessHandle(handle)) = &handle {
+        if let Some(ProcessHandle(handle)) = &*handle {
             sources.push(PollFd::from_borrowed_fd(handle.as_fd(), PollFlags::IN));
         }
         // Without a pidfd (no descriptor left): ask at short intervals.
@@ -103,10 +112,14 @@ pub(crate) fn hear(pipe: &mut File, child: &mut Child, deadline: &Deadline, buff
             }
             continue;
         }
-        if let Ok(Some(status)) = child.try_wait() {
-            // Between poll's look at the pipe and its look at the process the child may have spoken and gone.
-            return if has_more(pipe, buffer) { Heard::Bytes } else { Heard::Gone(status) };
-        }
+        let status = match child.try_wait() {
+            Ok(None) => continue,
+            Ok(Some(status)) => Some(status),
+            // ECHILD: it has ended, and not for us to hear. Where the caller ignores SIGCHLD nobody does (wait(2)).
+            Err(_) => None,
+        };
+        // Between poll's look at the pipe and its look at the process the child may have spoken and gone.
+        return if has_more(pipe, buffer) { Heard::Bytes } else { Heard::Gone(status) };
     }
 }
 
@@ -126,8 +139,8 @@ fn has_more(pipe: &mut File, buffer: &mut Vec<u8>) -> bool {
 pub(crate) enum Heard {
     /// More of a message.
     Bytes,
-    /// The child has ended, and everything it had said was heard.
-    Gone(std::process::ExitStatus),
+    /// The child has ended, and everything it had said was heard. `None`: how, was for others to hear.
+    Gone(Option<std::process::ExitStatus>),
     /// Neither, in time.
     Deadline,
 }

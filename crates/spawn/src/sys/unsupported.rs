@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::process::Child;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use aileron_discovery::Deadline;
 
-use super::Signal;
+use super::{Launched, Signal};
 
 const TICK: Duration = Duration::from_millis(5);
 
@@ -26,6 +25,10 @@ pub(crate) fn nameless_file() -> io::Result<File> {
 pub(crate) fn mark_all_close_on_exec(first: u32) -> io::Result<()> {
     super::mark_one_by_one(first)
 }
+
+/// No system but Linux has such a score.
+#[cfg_attr(windows, expect(dead_code, reason = "Windows launches in a way of its own"))]
+pub(crate) fn reset_oom_score() {}
 
 /// A process cannot be held on to here.
 #[derive(Debug)]
@@ -50,14 +53,15 @@ impl ProcessHandle {
 pub(crate) enum Heard {
     /// More of a message.
     Bytes,
-    /// The child has ended, and everything it had said was heard.
-    Gone(std::process::ExitStatus),
+    /// The child has ended, and everything it had said was heard. `None`: how, was for others to hear.
+    Gone(Option<std::process::ExitStatus>),
     /// Neither, in time.
     Deadline,
 }
 
 /// Reads the pipe, whose read blocks, in a thread of its own; asks for the child's end at short intervals.
-pub(crate) fn hear(pipe: &mut File, child: &mut Child, deadline: &Deadline, buffer: &mut Vec<u8>) -> Heard {
+pub(crate) fn hear(launched: &mut Launched, deadline: &Deadline, buffer: &mut Vec<u8>) -> Heard {
+    let Launched { child, pipe, .. } = launched;
     let (sender, receiver) = mpsc::channel();
     if let Ok(mut pipe) = pipe.try_clone() {
         std::thread::spawn(move || {
@@ -82,7 +86,11 @@ pub(crate) fn hear(pipe: &mut File, child: &mut Child, deadline: &Deadline, buff
         if let Some(status) = ended {
             return Heard::Gone(status);
         }
-        ended = child.try_wait().ok().flatten();
+        ended = match child.try_wait() {
+            Ok(status) => status.map(Some),
+            // ECHILD: it has ended, and not for us to hear.
+            Err(_) => Some(None),
+        };
         if deadline.passed() {
             return Heard::Deadline;
         }

@@ -23,10 +23,14 @@ pub(crate) fn mark_one_by_one(_first: u32) -> io::Result<()> {
     Ok(())
 }
 
-pub(crate) fn end_in_words(status: std::process::ExitStatus) -> String {
-    status.to_string()
+/// There are no signals.
+pub(crate) fn signal_of(_status: std::process::ExitStatus) -> Option<i32> {
+    None
 }
 
 pub(crate) fn without_deleted_mark(_path: &Path) -> Option<PathBuf> {
     None
 }
+
+/// A process handle always tells.
+pub(crate) fn hear_children() {}
