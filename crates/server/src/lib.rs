@@ -27,6 +27,7 @@ mod context;
 mod events;
 mod guard;
 mod keeper;
+mod limits;
 mod log;
 pub mod policy;
 mod reason;

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use aileron_discovery::protocol::launch::{Failure, LaunchMessage, in_one_line};
-use aileron_discovery::{AcquireError, OwnerLock, PublishError, StateDir, StateFile};
+use aileron_discovery::{AcquireError, OwnerLock, PublishError, Shortage, StateDir, StateFile, failpoint};
 use axum::Router;
 
 use crate::config::Config;
@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::log::{self, LogError, Terminal};
 use crate::reason::ShutdownReason;
 use crate::run::{AppError, Ended, RunError, run};
+use crate::sys;
 
 /// Why a daemon process did not serve.
 #[derive(Debug, thiserror::Error)]
@@ -89,8 +90,17 @@ where
     F: Future<Output = Result<Option<Router>, AppError>>,
 {
     config.check().map_err(RunError::from)?;
+    failpoint!("serve_begun");
+    // Before anything is written. Without a handler nothing is worse than it was.
+    if sys::outlive_full_files().is_err() { /* a full file ends the daemon, as it would any program */ }
     let lock = OwnerLock::acquire(state_dir)?;
-    let log = log::init(&lock, config.log_max_size, terminal)?;
+    let limits = sys::limits();
+    let log = log::init(&lock, limits.log_size(config.log_max_size), terminal)?;
+    failpoint!("log_opened");
+    let low = limits.low(config.log_max_size).join("; ");
+    if !low.is_empty() {
+        tracing::warn!(event = "limits", low, "low limits, which may end or hinder the daemon");
+    }
     let ready = |record: &_| report(LaunchMessage::Ready { record: Box::new(Clone::clone(record)) });
     let ended = run(lock, config, Some(log.clone()), app, ready);
     log.finish();
@@ -99,14 +109,17 @@ where
 
 fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
     let root = state_dir.root().to_owned();
+    // What ran out comes before any other advice.
+    let short = Shortage::behind(error).map(Shortage::advice);
     let (step, path, hint) = match error {
         ServeError::Lock(_) => ("acquire the lock", state_dir.path(StateFile::Lock), None),
         ServeError::Log(_) => ("open the log", state_dir.path(StateFile::Log), None),
         ServeError::Run(RunError::Bind { .. }) => {
             ("listen", root, Some("is the port in use? bind port 0 to have a free one chosen"))
         }
-        ServeError::Run(RunError::Publish(_)) => {
-            ("publish the record", state_dir.path(StateFile::Record), None)
+        ServeError::Run(RunError::Publish(error)) => {
+            let hint = "see what stands there: it must be yours to write and to remove";
+            ("publish the record", error.path().to_owned(), Some(hint))
         }
         ServeError::Run(RunError::App(_)) => ("initialise the service", root, None),
         ServeError::Run(_) => ("start", root, None),
@@ -115,6 +128,6 @@ fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
         step: step.to_owned(),
         message: in_one_line(error),
         path: Some(path.to_string_lossy().into_owned()),
-        hint: hint.map(str::to_owned),
+        hint: short.or(hint).map(str::to_owned),
     }
 }

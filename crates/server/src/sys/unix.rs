@@ -10,9 +10,11 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
+use rustix::process::Resource;
 
 use super::{FileNews, Watcher, Woken};
 use crate::ShutdownReason;
+use crate::limits::Limits;
 
 /// A self-pipe: a byte of 0 is a ring, any other the number of a signal.
 ///
@@ -88,6 +90,7 @@ pub(crate) struct Signals(Vec<signal_hook::SigId>);
 impl Signals {
     /// Has `SIGTERM`, `SIGINT` and `SIGHUP` ring `bell`. `SIGHUP` is left alone if it is ignored now (`nohup(1)`).
     pub(crate) fn install(bell: &Bell) -> io::Result<Self> {
+        outlive_full_files()?;
         let mut signals = Self(Vec::new());
         for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
             if signal != libc::SIGHUP || !is_ignored(signal)? {
@@ -113,6 +116,28 @@ fn ring_at(signal: i32, write: Arc<OwnedFd>) -> io::Result<signal_hook::SigId> {
     let handler = move || if rustix::io::write(&write, &byte).is_err() {};
     // SAFETY: the handler makes one write(2) on a descriptor that it keeps open: async-signal-safe (signal-safety(7)).
     unsafe { signal_hook::low_level::register(signal, handler) }
+}
+
+/// Has a write beyond `ulimit -f` fail with `EFBIG` (`setrlimit(2)`) instead of ending the process by `SIGXFSZ`: a log that
+/// is full is no reason not to serve.
+///
+/// By a handler that does nothing and not by ignoring the signal, which the programs that a daemon starts would inherit.
+#[expect(unsafe_code, reason = "a signal handler is installed")]
+pub(crate) fn outlive_full_files() -> io::Result<()> {
+    // SAFETY: the handler does nothing.
+    unsafe { signal_hook::low_level::register(libc::SIGXFSZ, || {}) }.map(drop)
+}
+
+/// What this process may use (`getrlimit(2)`).
+pub(crate) fn limits() -> Limits {
+    let soft = |resource| rustix::process::getrlimit(resource).current;
+    let memory = [Resource::As, Resource::Data].into_iter().filter_map(soft).min();
+    Limits {
+        cpu: soft(Resource::Cpu),
+        file_size: soft(Resource::Fsize),
+        descriptors: soft(Resource::Nofile),
+        memory,
+    }
 }
 
 /// A mask is inherited over `exec(2)`: whoever started this may have had the signal blocked, and then nobody here would hear it.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{FileNews, Watcher, Woken};
 use crate::ShutdownReason;
+use crate::limits::Limits;
 
 #[derive(Debug)]
 pub(crate) struct Bell {
@@ -59,6 +60,17 @@ impl Drop for Signals {
             signal_hook::low_level::unregister(id);
         }
     }
+}
+
+/// There is no such limit.
+#[expect(clippy::unnecessary_wraps, reason = "the signature is the same on every platform")]
+pub(crate) fn outlive_full_files() -> io::Result<()> {
+    Ok(())
+}
+
+/// A job object's limits end the process as the job's owner wants; nothing here lives by them.
+pub(crate) fn limits() -> Limits {
+    Limits::default()
 }
 
 /// Standard handles are left as the launcher set them.
