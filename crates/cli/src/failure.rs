@@ -2,12 +2,14 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aileron_discovery::protocol::launch::in_one_line;
-use aileron_discovery::{AcquireError, HoldError, ProbeError, StateDirError};
+use aileron_discovery::{AcquireError, HoldError, ProbeError, Shortage, StateDirError};
 use aileron_server::{RunError, ServeError};
-use aileron_spawn::{EnsureError, FindError, LaunchError, Misfit, StopError};
+use aileron_spawn::{ChildEnd, EnsureError, FindError, LaunchError, Misfit, StopError};
 use serde_json::{Value, json};
 
 use crate::exit::ExitStatus;
@@ -21,13 +23,28 @@ pub(crate) struct Failure {
     path: Option<PathBuf>,
     step: Option<String>,
     hint: Option<String>,
-    /// The last lines of a failed launch.
-    tail: Option<String>,
+    /// What ran out, and what to do about it: said before any other advice.
+    shortage: Option<Shortage>,
+    /// The launch that it came to, if it came to one.
+    launch: Option<Launched>,
+}
+
+/// A process that was launched, or is being waited for, as far as it is known.
+#[derive(Debug)]
+struct Launched {
+    pid: u32,
+    elapsed: Duration,
+    /// `None`: it lives, or did when it was last looked at.
+    end: Option<ChildEnd>,
+    log: Option<PathBuf>,
+    /// The last lines of this launch.
+    tail: String,
 }
 
 impl Failure {
     pub(crate) fn new(kind: &'static str, status: ExitStatus, message: impl Into<String>) -> Self {
-        Self { kind, status, message: message.into(), path: None, step: None, hint: None, tail: None }
+        let message = message.into();
+        Self { kind, status, message, path: None, step: None, hint: None, shortage: None, launch: None }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -35,8 +52,8 @@ impl Failure {
     }
 
     /// One whose message is an error with its causes.
-    fn of(kind: &'static str, status: ExitStatus, error: &dyn Error) -> Self {
-        Self::new(kind, status, in_one_line(error))
+    fn of(kind: &'static str, status: ExitStatus, error: &(dyn Error + 'static)) -> Self {
+        Self { shortage: Shortage::behind(error), ..Self::new(kind, status, in_one_line(error)) }
     }
 
     pub(crate) fn at(mut self, path: &Path) -> Self {
@@ -54,9 +71,20 @@ impl Failure {
         self
     }
 
-    fn tail(mut self, tail: &str) -> Self {
-        self.tail = (!tail.is_empty()).then(|| tail.to_owned());
+    /// Says where the lines of a launched daemon are, where the error did not.
+    pub(crate) fn with_log(mut self, log: PathBuf) -> Self {
+        if let Some(launch) = &mut self.launch {
+            launch.log.get_or_insert(log);
+        }
         self
+    }
+
+    fn advice(&self) -> Option<&str> {
+        self.shortage.map(Shortage::advice).or(self.hint.as_deref())
+    }
+
+    fn shows(&self, path: &Path) -> bool {
+        self.path.as_deref() == Some(path) || self.message.contains(&*path.to_string_lossy())
     }
 
     /// As `--json` prints it, under `error`.
@@ -66,9 +94,22 @@ impl Failure {
             "message": self.message,
             "path": self.path.as_ref().map(|path| path.to_string_lossy()),
             "step": self.step,
-            "hint": self.hint,
+            "hint": self.advice(),
             "exit_status": self.status.code(),
-            "tail": self.tail,
+            "launch": self.launch.as_ref().map(Launched::document),
+            "tail": self.launch.as_ref().map(|launch| &launch.tail).filter(|tail| !tail.is_empty()),
+        })
+    }
+}
+
+impl Launched {
+    fn document(&self) -> Value {
+        json!({
+            "pid": self.pid,
+            "elapsed_ms": u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
+            "exit_status": self.end.and_then(ChildEnd::code),
+            "signal": self.end.and_then(ChildEnd::signal),
+            "log": self.log.as_ref().map(|log| log.to_string_lossy()),
         })
     }
 }
@@ -83,10 +124,14 @@ impl fmt::Display for Failure {
         {
             write!(f, "\n  path: {}", path.display())?;
         }
-        if let Some(hint) = &self.hint {
+        let launch = self.launch.as_ref();
+        if let Some(log) = launch.and_then(|launch| launch.log.as_deref()).filter(|log| !self.shows(log)) {
+            write!(f, "\n  log: {}", log.display())?;
+        }
+        if let Some(hint) = self.advice() {
             write!(f, "\n  next: {hint}")?;
         }
-        for line in self.tail.iter().flat_map(|tail| tail.lines()) {
+        for line in launch.iter().flat_map(|launch| launch.tail.lines()) {
             write!(f, "\n  | {line}")?;
         }
         Ok(())
@@ -180,19 +225,24 @@ impl From<LaunchError> for Failure {
     fn from(error: LaunchError) -> Self {
         let failure = Self::of("launch", ExitStatus::Failed, &error).step("launch the daemon");
         match error {
-            LaunchError::Failed { failure: said, tail, log, .. } => Self {
-                path: Some(said.path.map_or(log, PathBuf::from)),
+            LaunchError::Failed { pid, failure: said, elapsed, end, tail, log } => Self {
+                path: Some(said.path.map_or_else(|| log.clone(), PathBuf::from)),
                 step: Some(said.step),
                 hint: said.hint.or_else(|| Some("`aileron daemon logs` may say more".to_owned())),
+                launch: Some(Launched { pid, elapsed, end, log: Some(log), tail }),
                 ..failure
-            }
-            .tail(&tail),
-            LaunchError::Exited { tail, log, .. } => {
-                failure.at(&log).hint("`aileron daemon run` shows what happens").tail(&tail)
-            }
-            LaunchError::Spawn { program, .. } => {
-                failure.at(&program).hint("check that the file is there and executable")
-            }
+            },
+            LaunchError::Exited { pid, end, elapsed, tail, log } => Self {
+                path: Some(log.clone()),
+                hint: Some("`aileron daemon run` shows what happens".to_owned()),
+                launch: Some(Launched { pid, elapsed, end: Some(end), log: Some(log), tail }),
+                ..failure
+            },
+            LaunchError::Spawn { program, source } => failure.at(&program).hint(match source.kind() {
+                // EAGAIN of fork(2).
+                io::ErrorKind::WouldBlock => "no process is left to this user: raise the limit (`ulimit -u`)",
+                _ => "check that the file is there, whole and executable, and made for this machine",
+            }),
             LaunchError::ProgramGone { path } => failure.at(&path).hint("install it again"),
             _ => failure,
         }
@@ -218,9 +268,16 @@ impl From<EnsureError> for Failure {
                     "it is pid {pid} on `{host}`; use it there, or choose another state directory here"
                 ))
             }
-            EnsureError::StartInProgress { step, .. } => of("start_in_progress", ExitStatus::StartInProgress)
-                .step(step)
-                .hint("it was left alone: try again, perhaps with a longer --timeout; `aileron daemon logs` says what it does"),
+            EnsureError::StartInProgress { step, pid, elapsed } => {
+                let launched =
+                    |pid| Launched { pid, elapsed: *elapsed, end: None, log: None, tail: String::new() };
+                let who = pid.map_or_else(|| "it".to_owned(), |pid| format!("process {pid}"));
+                let hint = format!(
+                    "{who} was left alone: try again, perhaps with a longer --timeout; `aileron daemon logs` says what it does"
+                );
+                let failure = of("start_in_progress", ExitStatus::StartInProgress).step(step).hint(&hint);
+                Self { launch: pid.map(launched), ..failure }
+            }
             EnsureError::Incompatible { misfit, .. } => of("incompatible", ExitStatus::Incompatible)
                 .step("use the daemon that runs")
                 .hint(match misfit {
@@ -289,7 +346,10 @@ impl From<ServeError> for Failure {
             ServeError::Run(RunError::Bind { .. }) => {
                 of("bind").step("listen").hint("is the port in use? port 0 has a free one chosen")
             }
-            ServeError::Run(RunError::Publish(_)) => of("publish").step("publish the record"),
+            ServeError::Run(RunError::Publish(error)) => of("publish")
+                .at(error.path())
+                .step("publish the record")
+                .hint("see what stands there: it must be yours to write and to remove"),
             ServeError::Run(_) => of("serve").step("start"),
             ServeError::Log(_) => of("log").step("open the log"),
             _ => match error {

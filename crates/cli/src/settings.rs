@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use aileron_discovery::{StateDir, Tool};
-use aileron_server::{Config, FileEvents};
+use aileron_server::{Config, ConfigError, FileEvents};
 
 use crate::args::{DaemonOptions, Global};
 use crate::duration;
@@ -30,6 +30,11 @@ impl Settings {
             Some(timeout) => Some(timeout),
             None => variable(tool, "TIMEOUT", duration::parse)?,
         };
+        if timeout.is_some_and(|timeout| timeout.is_zero()) {
+            // Not taken for "no limit" and not for "only look": each is what somebody would mean, and neither is what it says.
+            let name = said_with(tool, "--timeout", "TIMEOUT", global.timeout.is_some());
+            return Err(Failure::usage(format!("{name}: a time-out of nothing leaves no time for anything")));
+        }
         variable(tool, "API_URL", address)?;
         let state_dir = StateDir::resolve(tool, global.state_dir.as_deref())?;
         Ok(Self { tool: tool.clone(), state_dir, timeout })
@@ -68,9 +73,32 @@ pub(crate) fn config(tool: &Tool, options: &DaemonOptions) -> Result<Config, Fai
     let cap =
         options.log_max_size.map_or_else(|| variable(tool, "LOG_MAX_SIZE", bytes), |cap| Ok(Some(cap)))?;
     config.log_max_size = cap.unwrap_or(config.log_max_size).max(4096);
-    config.check().map_err(|error| Failure::usage(error.to_string()))?;
+    config.check().map_err(|error| refused(tool, options, &config, &error))?;
     aileron_server::check_level(tool).map_err(|error| Failure::usage(error.to_string()))?;
     Ok(config)
+}
+
+/// A value that cannot work, by the name of the option or the variable that it came with.
+fn refused(tool: &Tool, options: &DaemonOptions, config: &Config, error: &ConfigError) -> Failure {
+    let name = match error {
+        ConfigError::NotLoopback(_) => said_with(tool, "--bind", "BIND", options.bind.is_some()),
+        ConfigError::PollInterval(_) => {
+            let typed = options.lock_poll_interval.is_some();
+            said_with(tool, "--lock-poll-interval", "LOCK_POLL_INTERVAL", typed)
+        }
+        ConfigError::Timeout(timeout) if *timeout == config.drain_timeout => {
+            said_with(tool, "--drain-timeout", "DRAIN_TIMEOUT", options.drain_timeout.is_some())
+        }
+        ConfigError::Timeout(_) => {
+            said_with(tool, "--idle-timeout", "IDLE_TIMEOUT", options.idle_timeout.is_some())
+        }
+        error => return Failure::usage(error.to_string()),
+    };
+    Failure::usage(format!("{name}: {error}"))
+}
+
+fn said_with(tool: &Tool, option: &str, suffix: &str, typed: bool) -> String {
+    if typed { option.to_owned() } else { tool.env_var(suffix) }
 }
 
 /// The arguments that give a launched daemon this very configuration.
