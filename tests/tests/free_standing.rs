@@ -2,10 +2,12 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a step that fails is the failure of the test")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use aileron_tests::{Bench, Daemon, PROMPT, Process, bench, put_fifo, until};
+use aileron_tests::{Bench, Daemon, End, PROMPT, Process, Signal, bench, put_fifo, until};
 
 /// A launcher as careless as they come: descriptors open without close-on-exec, signals ignored, another umask, another
 /// directory, secrets in the environment.
@@ -15,7 +17,7 @@ fn carelessly_launched(bench: &Bench) -> Daemon {
     put_fifo(&fifo);
     let script = "trap '' HUP INT QUIT TERM USR1 USR2 CHLD TSTP; umask 000; cd \"$4\"
         exec 5</etc/hostname 6>>\"$2\" 7<>\"$3\" 8>&1 9>&2
-        exec \"$1\" url";
+        exec env --block-signal --ignore-signal=SYS \"$1\" url";
     let call =
         bench.call("/bin/sh").args(["-c", script, "sh"]).arg(bench.programs().aileron).arg(stray).arg(fifo);
     let call = call.arg(bench.home()).env("SECRET", "hunter2").env("HTTP_PROXY", "http://127.0.0.1:1");
@@ -147,6 +149,164 @@ fn p10_the_daemons_children_inherit_nothing() {
         .filter(|target| !ours.iter().any(|(_, path)| path == target))
         .collect();
     assert!(inherited.is_empty(), "{inherited:?}");
+}
+
+/// The same for a daemon that a client launched, in the moment at which it has most: it starts, and has the launch pipe, the
+/// listener, the lock, the log and the keeper's watches.
+#[test]
+fn p10_a_child_of_a_starting_daemon_inherits_nothing() {
+    let bench = bench!();
+    let note = bench.beside("child");
+    let client = bench.call(bench.programs().slow).args(["ensure", "30000", "--fault", "child", "--count"]);
+    client.arg(&note).succeed();
+    // Its launch is counted by a byte before the pid.
+    let pid = fs::read_to_string(&note).unwrap().trim().trim_start_matches('.').parse().unwrap();
+    let child = Arc::new(Process::open(pid).expect("it outlives its parent's start"));
+    bench.keep(&child);
+    until("the child is the program that it was to be", PROMPT, || {
+        (child.proc("cmdline").starts_with("sleep")).then_some(())
+    });
+    let log = bench.file("daemon.log").to_string_lossy().into_owned();
+    let mut descriptors = child.descriptors();
+    descriptors.sort();
+    // What it says goes where its parent's own lines go.
+    let its_own = [(0, "/dev/null".to_owned()), (1, log.clone()), (2, log)];
+    assert_eq!(descriptors, its_own);
+    // materialize#12050: lock and port are free as soon as the daemon is gone, whoever of its children lives on.
+    let daemon = bench.daemon();
+    daemon.process.kill();
+    daemon.process.wait(PROMPT);
+    let free = fs::File::open(bench.file("daemon.lock")).unwrap();
+    free.try_lock().expect("the child has no copy of the lock");
+    let _port = std::net::TcpListener::bind(daemon.address).expect("and none of the listener");
+    assert!(child.is_alive());
+}
+
+/// A soft limit is the launcher's own wish for itself: a build that limits its CPU time would have the daemon killed days later.
+#[test]
+fn p10_soft_limits_of_the_launcher_are_not_the_daemons() {
+    let bench = bench!();
+    let limits =
+        "ulimit -S -t 3600; ulimit -S -f 2000; ulimit -S -n 64; ulimit -S -v 4000000; ulimit -S -d 4000000
+        ulimit -S -p 5000; ulimit -S -s 512; ulimit -S -c 8; exec \"$1\" url";
+    bench.call("/bin/dash").args(["-c", limits, "sh"]).arg(bench.programs().aileron).succeed();
+    let daemon = bench.daemon();
+    let (own, given) = (Process::open(std::process::id()).unwrap(), limits_of(&daemon.process));
+    let own = limits_of(&own);
+    for name in ["Max cpu time", "Max file size", "Max data size", "Max address space", "Max processes"] {
+        let (soft, hard) = &given[name];
+        assert_eq!(soft, hard, "{name}");
+        assert_eq!(hard, &own[name].1, "{name}: an administrator's limit is left alone");
+    }
+    let number = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
+    let (soft, hard) = &given["Max open files"];
+    assert_eq!(
+        number(soft),
+        number(hard).min(65_536),
+        "enough, and not more than a child's loop over them can bear"
+    );
+    let (soft, hard) = &given["Max stack size"];
+    assert_eq!(number(soft), number(hard).min(8 << 20));
+    assert_ne!(
+        given["Max core file size"].0, given["Max core file size"].1,
+        "dumps stay as small as they were"
+    );
+    assert!(daemon.log.events("limits").is_empty(), "nothing is low");
+}
+
+/// `/proc/PID/limits`: soft and hard, by name.
+fn limits_of(process: &Process) -> BTreeMap<String, (String, String)> {
+    let line = |line: &str| {
+        let (name, rest) = line.split_at_checked(26)?;
+        let mut values = rest.split_ascii_whitespace().map(String::from);
+        Some((name.trim().to_owned(), (values.next()?, values.next()?)))
+    };
+    process.proc("limits").lines().filter_map(line).collect()
+}
+
+/// A hard limit stays, and the log says which is low while there is a log. A write beyond it fails; by default it ends the
+/// process (`SIGXFSZ`).
+#[test]
+fn p10_a_full_log_ends_no_daemon() {
+    let bench = bench!();
+    bench.make_state();
+    // 64 blocks of 512 bytes; the log is 100 bytes short of the largest file there may be.
+    fs::write(bench.file("daemon.log"), format!("{}\n", "x".repeat(32 * 1024 - 101))).unwrap();
+    let limited = "ulimit -f 64; exec \"$@\"";
+    let call = bench.call("/bin/dash").args(["-c", limited, "sh"]).arg(bench.programs().service);
+    let running = call.arg("--state-dir").arg(bench.state()).args(["daemon", "run"]).start();
+    let daemon = bench.ready(&running);
+    // About 200 KB of lines.
+    assert_eq!(daemon.ask("GET", "/say/0/1000").unwrap().status, 200);
+    assert_eq!(daemon.handshake().unwrap().status, 200);
+    let size = |name| fs::metadata(bench.file(name)).map_or(0, |found| found.len());
+    until("the log goes on in a file that is not full", PROMPT, || {
+        assert_eq!(daemon.ask("GET", "/say/1000/1").unwrap().status, 200);
+        let log = fs::read_to_string(bench.file("daemon.log")).ok()?;
+        (log.contains("\"line\":1000") && size("daemon.log") < 32 * 1024).then_some(())
+    });
+    assert!(size("daemon.log.1") <= 32 * 1024);
+    // Its children are not told to ignore what it survives.
+    let child = daemon.ask("GET", "/child-signals").unwrap().body;
+    let ignored = child.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim().to_owned();
+    assert_eq!(u64::from_str_radix(&ignored, 16).unwrap() & (1 << 24), 0, "SIGXFSZ (25)");
+    daemon.process.signal(Signal::TERM);
+    assert_eq!(daemon.process.wait(PROMPT), End::Status(0));
+}
+
+#[test]
+fn p10_a_low_hard_limit_is_said_in_the_log() {
+    let bench = bench!();
+    let limited = "ulimit -f 2000; ulimit -t 3600; ulimit -n 128; exec \"$1\" url";
+    bench.call("/bin/dash").args(["-c", limited, "sh"]).arg(bench.programs().aileron).succeed();
+    let daemon = bench.daemon();
+    let low = daemon.log.wait_for("limits", PROMPT)["low"].to_string();
+    for words in ["1024000 bytes in a file", "3600 s of CPU time", "128 descriptors"] {
+        assert!(low.contains(words), "{words}: {low}");
+    }
+}
+
+/// A sandbox is to be killed first when memory runs out; that is not the wish of the daemon that it needed.
+#[test]
+fn p10_the_launchers_oom_score_is_not_the_daemons() {
+    let bench = bench!();
+    let call = bench.call("/usr/bin/choom").args(["-n", "500", "--"]).arg(bench.programs().aileron);
+    call.arg("url").succeed();
+    assert_eq!(bench.daemon().process.proc("oom_score_adj").trim(), "0");
+}
+
+/// `prctl(2)`, `PR_SET_PDEATHSIG`: a client that is to die with its parent has a daemon that is not, and that outlives the client.
+#[test]
+fn p10_the_launchers_parent_death_signal_is_not_the_daemons() {
+    let bench = bench!();
+    let call = bench.call("/usr/bin/setpriv").args(["--pdeathsig", "KILL"]).arg(bench.programs().aileron);
+    assert!(call.arg("url").succeed().stdout.starts_with("http://"));
+    let daemon = bench.daemon();
+    assert_eq!(daemon.handshake().unwrap().status, 200);
+    assert_eq!(
+        daemon.process.stat(4).unwrap(),
+        std::process::id().to_string(),
+        "its parent is gone, and it is not"
+    );
+}
+
+/// A program without standard streams is given their numbers for what it opens, the launch pipe for instance.
+#[test]
+fn p10_a_launcher_without_standard_streams_has_a_daemon_with_them() {
+    let bench = bench!();
+    let client = bench.call(bench.programs().slow).args(["ensure", "30000"]).env("CLOSED_STREAMS", "1");
+    assert!(client.succeed().stdout.starts_with("started"));
+    let daemon = bench.daemon();
+    let log = bench.file("daemon.log").to_string_lossy().into_owned();
+    let mut descriptors = daemon.process.descriptors();
+    descriptors.sort();
+    assert_eq!(descriptors[..3], [(0, "/dev/null".to_owned()), (1, log.clone()), (2, log)]);
+    drop(daemon);
+
+    let bench = bench!();
+    let script = "exec \"$1\" url <&- 2>&-";
+    bench.call("/bin/sh").args(["-c", script, "sh"]).arg(bench.programs().aileron).succeed();
+    assert_eq!(bench.daemon().handshake().unwrap().status, 200);
 }
 
 /// The program is exchanged while the daemon runs, as an upgrade does: the daemon goes on, and so do its clients.
