@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::facts::{PROMPT, until};
 use crate::process::{End, Process};
 
 /// No command takes longer than its own deadline of 30 s, and that is a failure here.
@@ -99,7 +100,13 @@ impl Call {
     pub fn start(mut self) -> Running {
         let began = Instant::now();
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
+        // A program that a test has just written may be open for writing in a child that another test has just forked.
+        let written = || match self.command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => None,
+            spawned => Some(spawned),
+        };
+        let spawned = until("the program is not being written", PROMPT, written);
+        let mut child = spawned.unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
         let process =
             Arc::new(Process::open(child.id()).expect("our own child cannot be gone before it is reaped"));
         self.started.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&process));

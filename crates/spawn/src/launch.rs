@@ -19,6 +19,10 @@ const TAIL: u64 = 8 * 1024;
 /// How long a daemon that has failed, or did not prove itself, may take to be gone before it is reported without its end.
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
+/// How long a program that is open for writing (`ETXTBSY`) may take to be whole: an installer's last write, or a child of the
+/// installer's between `fork` and `exec`, which has its descriptors for a moment.
+const BEING_WRITTEN: Duration = Duration::from_millis(500);
+
 /// What of the caller's environment a daemon is given. Everything else would be frozen into it for its whole life: the
 /// proxy, the virtual environment, the secrets of whichever shell happened to need it first.
 const ENVIRONMENT: [&str; 10] =
@@ -161,8 +165,17 @@ impl Launch {
         env.extend(self.env.iter().cloned());
         let program = self.program.file()?;
         let began = Deadline::after(Duration::MAX);
-        let launched = sys::launch(&program, &self.args, &env)
-            .map_err(|source| LaunchError::Spawn { program, source })?;
+        let still_written = deadline.within(BEING_WRITTEN);
+        let launched = loop {
+            match sys::launch(&program, &self.args, &env) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::ExecutableFileBusy && !still_written.passed() =>
+                {
+                    still_written.pause(Duration::from_millis(5));
+                }
+                launched => break launched.map_err(|source| LaunchError::Spawn { program, source })?,
+            }
+        };
         failpoint!("launched");
         let running = Running { launched, began, log: state_dir.path(StateFile::Log) };
         running.listen(deadline)

@@ -100,6 +100,30 @@ fn a_program_that_cannot_be_executed_is_named() {
     }
 }
 
+/// An upgrade that is being written while a client comes is waited for, and not for long.
+#[test]
+fn a_program_that_is_still_being_written_is_waited_for() {
+    let home = Home::new();
+    let program = home.beside("program");
+    std::fs::write(&program, "#!/bin/sh\nexit 3\n").unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let launch = Launch { program: Program::File(program.clone()), ..script("") };
+    let write = || std::fs::File::options().append(true).open(&program).unwrap();
+    let written = write();
+    let installer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(20));
+        drop(written);
+    });
+    let error = home.ensure(&launch).unwrap_err();
+    assert!(matches!(error, EnsureError::Launch(LaunchError::Exited { .. })), "{error:?}");
+    installer.join().unwrap();
+    let _still_written = write();
+    let began = Instant::now();
+    let error = home.ensure(&launch).unwrap_err();
+    assert!(matches!(error, EnsureError::Launch(LaunchError::Spawn { .. })), "{error:?}");
+    assert!(began.elapsed() < 10 * AT_ONCE, "{:?}", began.elapsed());
+}
+
 /// A slow start is reported as slow, and nothing is ended for it.
 #[test]
 fn a_child_that_is_alive_at_the_deadline_is_named_and_left_alone() {
