@@ -3,7 +3,7 @@
 //! have what it had before. Each launch is counted in the file that `--count` names, before anything else is done.
 //!
 //! What `DAEMON_FAILPOINT` says is the launched daemon's `AILERON_FAILPOINT`. `CLOSED_STREAMS` has the client close its
-//! standard input and error first.
+//! standard streams first, and speak on a duplicate.
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
@@ -16,7 +16,9 @@ fn main() {}
 #[cfg(target_os = "linux")]
 mod slow {
     use std::ffi::OsString;
+    use std::fs::File;
     use std::io::Write as _;
+    use std::os::fd::AsFd as _;
     use std::process::ExitCode;
     use std::time::Duration;
 
@@ -69,9 +71,9 @@ mod slow {
     fn client(args: &[String]) -> ExitCode {
         let (patience, args) = args.split_first().expect("a time in milliseconds");
         let deadline = Deadline::after(Duration::from_millis(patience.parse().expect("milliseconds")));
+        let out = std::io::stdout().as_fd().try_clone_to_owned().expect("a descriptor");
         if std::env::var_os("CLOSED_STREAMS").is_some() {
-            sys::close_stream(0);
-            sys::close_stream(2);
+            (0..3).for_each(sys::close_stream);
         }
         let state_dir = StateDir::resolve(&aileron_cli::tool(), None).expect("a state directory");
         let launch = launch(&state_dir, args);
@@ -81,7 +83,7 @@ mod slow {
             Ok(other) => (format!("{other:?}"), 1),
             Err(error) => (format!("{error:?}"), 1),
         };
-        writeln!(std::io::stdout(), "{text}").expect("the test reads");
+        writeln!(File::from(out), "{text}").expect("the test reads");
         ExitCode::from(status)
     }
 
