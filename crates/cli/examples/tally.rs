@@ -5,22 +5,17 @@
 //! `aileron`: its own directory (`~/.tally`), its own variables (`TALLY_…`), the same three crates. `docs/embedding.md`
 //! goes through this file piece by piece.
 
-use std::ffi::OsString;
-use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use aileron_discovery::protocol::control::{Problem, ProblemCode};
 use aileron_discovery::protocol::launch::{LaunchPipe, in_one_line};
 use aileron_discovery::{Deadline, StateDir, Tool};
 use aileron_server::{Config, Context, Fenced, Terminal, serve};
-use aileron_spawn::{
-    Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, VersionRule, ensure_running,
-};
-use aileron_spawn::{Force, OnStop, StopOptions, StopOutcome};
+use aileron_spawn::{Autostart, EnsureOptions, HoldRule, Launch, VersionRule, ensure_running};
+use aileron_spawn::{Call, Force, OnStop, StopOptions, StopOutcome, call};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -87,54 +82,20 @@ async fn count(State(counter): State<Counter>) -> String {
 }
 
 fn ask(state_dir: &StateDir, method: &str, path: &str, body: &str) -> Result<String, Failure> {
+    let launch = Launch::daemon_of(state_dir, ["daemon", "serve"]);
+    let options = EnsureOptions {
+        autostart: Autostart::from_env(state_dir.tool()),
+        hold: HoldRule::Obey,
+        version: VersionRule::Compatible,
+    };
     let deadline = Deadline::after(PATIENCE);
-    let mut answer = exchange(&have_daemon(state_dir, deadline)?, method, path, body, deadline);
-    if cannot_have_acted(&answer) {
-        answer = exchange(&have_daemon(state_dir, deadline)?, method, path, body, deadline);
+    let daemon = || ensure_running(state_dir, &launch, &options, deadline);
+    let answer = call(state_dir, daemon, Call::new(method, path).with_body(body.as_bytes()), deadline)?;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    match answer.status {
+        200 => Ok(text),
+        status => Err(format!("the daemon answers {status}: {text}").into()),
     }
-    match answer {
-        Ok((200, text)) => Ok(text),
-        Ok((status, text)) => Err(format!("the daemon answers {status}: {text}").into()),
-        Err(error) => Err(format!("the daemon gave no answer: {error}").into()),
-    }
-}
-
-/// Nobody listened, or it said that it is no longer the daemon. A connection that breaks later proves neither.
-fn cannot_have_acted(answer: &io::Result<(u16, String)>) -> bool {
-    let is_loss = |problem: Problem| problem.code == ProblemCode::IdentityLost;
-    match answer {
-        Ok((status, text)) => *status == 503 && serde_json::from_str(text).is_ok_and(is_loss),
-        Err(error) => error.kind() == io::ErrorKind::ConnectionRefused,
-    }
-}
-
-fn have_daemon(state_dir: &StateDir, deadline: Deadline) -> Result<Found, Failure> {
-    let tool = state_dir.tool();
-    // A launched daemon is given few of our variables, so it is told which directory is meant.
-    let launch = Launch::of_this_program(["daemon", "serve"].map(OsString::from).to_vec())
-        .with_env(tool.env_var("STATE_DIR"), state_dir.root());
-    let (variable, off) = (tool.env_var("NO_AUTOSTART"), tool.env("NO_AUTOSTART").is_some());
-    let autostart = if off { Autostart::Forbidden { variable } } else { Autostart::Allowed };
-    let options = EnsureOptions { autostart, hold: HoldRule::Obey, version: VersionRule::Compatible };
-    match ensure_running(state_dir, &launch, &options, deadline)? {
-        Ensured::Found(daemon) | Ensured::Started { daemon, .. } if daemon.proved() => Ok(daemon),
-        _ => Err("what was found has not proved that it is the daemon, and is not sent the token".into()),
-    }
-}
-
-/// One request over a connection of its own. HTTP/1.0: the answer comes in no chunks and ends with the connection.
-fn exchange(to: &Found, method: &str, path: &str, body: &str, until: Deadline) -> io::Result<(u16, String)> {
-    let left = || until.remaining().ok_or(io::ErrorKind::TimedOut);
-    let (address, token) = (to.record().url.address(), to.record().token.expose());
-    let mut stream = TcpStream::connect_timeout(&address, left()?)?;
-    stream.set_read_timeout(Some(left()?))?;
-    let head = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n");
-    stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())?;
-    let mut answer = String::new();
-    stream.take(64 * 1024).read_to_string(&mut answer)?;
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let text = answer.split_once("\r\n\r\n").map(|(_, text)| text.to_owned());
-    status.zip(text).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 fn stop(state_dir: &StateDir) -> Result<String, Failure> {

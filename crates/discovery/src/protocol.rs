@@ -10,6 +10,14 @@ pub const PROTOCOL: u32 = 1;
 /// Version of every JSON document.
 pub const SCHEMA: u32 = 1;
 
+/// How long a daemon that begins to leave keeps a connection open for whoever has just had it prove its instance there, at
+/// least; a shorter drain ends it sooner. So a client that asks on the connection of the proof, within half of this time by
+/// its own clock, is answered, even where the end was decided in between: by a displaced daemon with `identity_lost`.
+/// Without it the client of an idle daemon could not tell a request that came too late from one that was carried out.
+///
+/// Half of it is what a client may be held up by a busy machine between two of its own steps.
+pub const LEASE: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// The control routes.
 pub mod route {
     /// `GET`, no token: `ok`, nothing else.

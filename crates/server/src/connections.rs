@@ -7,11 +7,12 @@
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use aileron_discovery::failpoint;
+use aileron_discovery::protocol::{LEASE, route};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -158,13 +159,19 @@ async fn accept(
 /// Serves one connection to its end, or to the end of what it has in flight once a drain begins.
 async fn attend(stream: TcpStream, api: Api, mut phase: watch::Receiver<Phase>) {
     let accepted = Instant::now();
-    let load = Arc::new(Load::default());
+    let load = Arc::new(Load::new());
     let requests = Arc::clone(&load);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let busy = Busy::new(Arc::clone(&requests));
+        let is_proof = request.uri().path() == route::HANDSHAKE;
+        requests.proved_at.store(NEVER, Ordering::Release);
         let answer = api.clone().answer(request);
+        let load = Arc::clone(&requests);
         async move {
             let response = answer.await?;
+            if is_proof && response.status() == hyper::StatusCode::OK {
+                load.proved_at.store(millis(accepted.elapsed()), Ordering::Release);
+            }
             Ok::<_, std::convert::Infallible>(response.map(|body| WithBusy { body, _busy: busy }))
         }
     });
@@ -180,8 +187,9 @@ async fn attend(stream: TcpStream, api: Api, mut phase: watch::Receiver<Phase>) 
         _ = connection.as_mut() => return,
         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {}
     }
-    // hyper closes a connection that has not spoken yet as soon as it is told to shut down.
-    while !load.has_spoken.load(Ordering::Acquire) && accepted.elapsed() < FIRST_BYTE {
+    // hyper closes an idle connection, and one that has not spoken yet, as soon as it is told to shut down.
+    let began = Instant::now();
+    while load.is_expected_to_speak(accepted.elapsed(), began.elapsed()) {
         tokio::select! {
             biased;
             _ = connection.as_mut() => return,
@@ -212,9 +220,32 @@ struct Load {
     /// Something was read.
     has_spoken: AtomicBool,
     drained: AtomicBool,
+    /// When the answer to a handshake was made, if that was the last request: milliseconds after the connection was accepted.
+    proved_at: AtomicU64,
+}
+
+/// No handshake, or a request after it.
+const NEVER: u64 = u64::MAX;
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(NEVER)
 }
 
 impl Load {
+    fn new() -> Self {
+        Self { proved_at: AtomicU64::new(NEVER), ..Self::default() }
+    }
+
+    /// Whether a request is about to come, `age` after the connection was accepted and `draining` after the drain began:
+    /// from whoever connected just now, and from whoever has just had us prove that we are the one to ask.
+    fn is_expected_to_speak(&self, age: Duration, draining: Duration) -> bool {
+        if !self.has_spoken.load(Ordering::Acquire) {
+            return age < FIRST_BYTE;
+        }
+        let proved_at = self.proved_at.load(Ordering::Acquire);
+        proved_at != NEVER && draining < LEASE && millis(age).saturating_sub(proved_at) < millis(LEASE)
+    }
+
     fn is_busy(&self) -> bool {
         self.requests.load(Ordering::Acquire) > 0 || self.write_blocked.load(Ordering::Acquire)
     }

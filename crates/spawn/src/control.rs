@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use aileron_discovery::protocol::control::{DaemonView, StopRequest};
 use aileron_discovery::protocol::route;
-use aileron_discovery::{Advertisement, Deadline};
+use aileron_discovery::{Advertisement, Deadline, StateDir};
 
-use crate::find::Found;
+use crate::call::{Call, call};
+use crate::fault::{CallError, Fault};
+use crate::find::{FindError, Finding, Found, find};
 use crate::http::{Answer, Request, request};
 
 /// Why a control route gave no answer.
@@ -51,6 +53,42 @@ pub fn view(found: &Found, deadline: Deadline) -> Result<DaemonView, ControlErro
         return Err(ControlError::Status { route: route::DAEMON, status: answer.status });
     }
     serde_json::from_slice(&answer.body).map_err(|source| ControlError::Body { route: route::DAEMON, source })
+}
+
+/// Looks for the daemon of a directory as [`find`] does, and has it say of itself what it does. One that goes away or is
+/// displaced in between is looked for once more, so that what is said is the present daemon's. `None`: nothing is said.
+///
+/// # Errors
+///
+/// As [`find`].
+pub fn find_and_view(
+    state_dir: &StateDir,
+    deadline: Deadline,
+) -> Result<(Finding, Option<DaemonView>), FindError> {
+    let mut last = None;
+    let look = || match find(state_dir, deadline) {
+        Ok(Finding::Found(found)) => Ok(last.insert(found).clone()),
+        Ok(other) => Err(Unasked::Other(Box::new(other))),
+        Err(error) => Err(Unasked::Find(error)),
+    };
+    let answer = call(state_dir, look, Call::new("GET", route::DAEMON), deadline);
+    let view = match answer {
+        Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body).ok(),
+        Err(CallError { fault: Fault::Resolve(Unasked::Find(error)), .. }) => return Err(error),
+        Err(CallError { fault: Fault::Resolve(Unasked::Other(other)), .. }) => return Ok((*other, None)),
+        Ok(_) | Err(_) => None,
+    };
+    let found = last.expect("who was asked, or could not be, was found before");
+    Ok((Finding::Found(found), view))
+}
+
+/// Why nobody was asked.
+#[derive(Debug, thiserror::Error)]
+enum Unasked {
+    #[error("no daemon was found")]
+    Other(Box<Finding>),
+    #[error(transparent)]
+    Find(FindError),
 }
 
 /// Asks a proved daemon to end; it has accepted when this returns.

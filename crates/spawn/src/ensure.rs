@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aileron_discovery::process::Elsewhere;
-use aileron_discovery::{AcquireError, Deadline, HoldError, ProbeError, StateDir, StateDirError};
+use aileron_discovery::{AcquireError, Deadline, HoldError, ProbeError, StateDir, StateDirError, Tool};
 
 use crate::find::{Found, explicit};
 use crate::launch::{Launch, LaunchError};
@@ -22,6 +22,18 @@ pub enum Autostart {
         /// Its name.
         variable: String,
     },
+}
+
+impl Autostart {
+    /// What the tool's `PREFIX_NO_AUTOSTART` says: starts are allowed where it is unset, empty, or `0`, `false`, `no`, `off`.
+    /// Whatever else it says counts as "no": an unwanted daemon is worse than a question.
+    pub fn from_env(tool: &Tool) -> Self {
+        let says_off = tool.env("NO_AUTOSTART").is_some_and(|value| {
+            let value = value.to_string_lossy().to_ascii_lowercase();
+            !matches!(value.trim(), "0" | "false" | "no" | "off")
+        });
+        if says_off { Self::Forbidden { variable: tool.env_var("NO_AUTOSTART") } } else { Self::Allowed }
+    }
 }
 
 /// What a hold means to this caller.

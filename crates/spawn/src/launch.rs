@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use aileron_discovery::protocol::launch::{Failure, LaunchMessage, MAX_MESSAGE};
-use aileron_discovery::{Advertisement, Deadline, StateDir, StateFile, failpoint};
+use aileron_discovery::{Advertisement, Deadline, StateDir, StateFile, Tool, failpoint};
 
 use crate::sys::{self, Heard, Launched};
 
@@ -150,6 +150,22 @@ impl Launch {
     /// Launches the program that this process is, with other arguments.
     pub fn of_this_program(args: Vec<OsString>) -> Self {
         Self { program: Program::ThisOne, args, env: Vec::new() }
+    }
+
+    /// Launches the program that this process is, as the daemon of this directory: with `args`, which its hidden entry takes,
+    /// and told by the tool's own variables which directory is meant and what it logs.
+    pub fn daemon_of<A: Into<OsString>>(state_dir: &StateDir, args: impl IntoIterator<Item = A>) -> Self {
+        let tool = state_dir.tool();
+        Self::of_this_program(args.into_iter().map(Into::into).collect())
+            .with_env(tool.env_var("STATE_DIR"), state_dir.root())
+            .passing_on(tool, &["LOG", "LOG_LEVEL"])
+    }
+
+    /// The same launch with those of the tool's variables, by their suffixes, that are set for this process.
+    #[must_use]
+    pub fn passing_on(self, tool: &Tool, suffixes: &[&str]) -> Self {
+        let set = suffixes.iter().filter_map(|suffix| Some((tool.env_var(suffix), tool.env(suffix)?)));
+        set.fold(self, |launch, (name, value)| launch.with_env(name, value))
     }
 
     /// The same launch with one more variable.

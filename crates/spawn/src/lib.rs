@@ -1,4 +1,4 @@
-//! Getting a daemon: find it, have one launched if there is none, stop it. Blocking, without a runtime.
+//! Getting a daemon: find it, have one launched if there is none, ask it, stop it. Blocking, without a runtime.
 //!
 //! # Theory of operation
 //!
@@ -12,25 +12,41 @@
 //!
 //! *Stopping* ([`stop`]) asks, then sends `SIGTERM`, then, if told to, `SIGKILL`: each signal through a pidfd that was
 //! opened before the process behind it was proved to be this daemon.
+//!
+//! *Asking* ([`call`]) is one request to whatever daemon there is by then, and once more where that is safe. With the cargo
+//! feature `client`, off by default because it needs tokio and hyper, `Client` does the same for async programs.
 
+mod answer;
+mod call;
+#[cfg(feature = "client")]
+mod client;
 pub mod control;
 mod ensure;
+mod exchange;
+mod fault;
 mod find;
 mod http;
 mod launch;
 mod look;
 mod patience;
+mod retry;
 mod start;
 mod stop;
 mod sys;
+mod target;
 mod version;
 mod wait;
 
+pub use call::{Answer, Call, call};
+#[cfg(feature = "client")]
+pub use client::{Client, ResponseBody, ResponseError};
 pub use ensure::{
     Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, Misfit, StartReason, ensure_running,
 };
+pub use fault::{CallError, ClientError, Fault};
 pub use find::{FindError, Finding, Found, find};
 pub use launch::hear_children;
 pub use launch::{ChildEnd, Launch, LaunchError, Program};
 pub use stop::{Force, How, OnStop, StopError, StopOptions, StopOutcome, Stopped, stop};
+pub use target::Resolved;
 pub use version::VersionRule;

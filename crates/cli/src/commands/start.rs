@@ -35,9 +35,9 @@ pub(crate) fn start(
 /// For scripts: the URL, and nothing else on standard output.
 pub(crate) fn url(settings: &Settings, output: Output) -> Result<ExitStatus, Failure> {
     let config = settings::config(&settings.tool, &DaemonOptions::default())?;
-    let off = settings::variable(&settings.tool, "NO_AUTOSTART", settings::switch)? == Some(true);
-    let variable = settings.tool.env_var("NO_AUTOSTART");
-    let autostart = if off { Autostart::Forbidden { variable } } else { Autostart::Allowed };
+    // A value that cannot be understood is named, as every variable's is.
+    settings::variable(&settings.tool, "NO_AUTOSTART", settings::switch)?;
+    let autostart = Autostart::from_env(&settings.tool);
     ensure(
         settings,
         &config,
@@ -97,13 +97,7 @@ fn launch(settings: &Settings, config: &Config) -> Launch {
     let mut args = ["--state-dir".into(), settings.state_dir.root().as_os_str().to_owned()].to_vec();
     args.extend(["daemon", "serve"].map(OsString::from));
     args.extend(settings::to_arguments(config));
-    let mut launch = Launch::of_this_program(args);
-    for suffix in ["LOG", "LOG_LEVEL"] {
-        if let Some(level) = settings.tool.env(suffix) {
-            launch = launch.with_env(settings.tool.env_var(suffix), level);
-        }
-    }
-    launch
+    Launch::of_this_program(args).passing_on(&settings.tool, &["LOG", "LOG_LEVEL"])
 }
 
 fn print_found(found: &Found, outcome: &str, output: Output) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aileron_discovery::process::Elsewhere;
 use aileron_discovery::protocol::control::DaemonView;
 use aileron_discovery::{Deadline, ExitRecord, Hold, LockProbe, StateFile, probe_lock};
-use aileron_spawn::{Finding, control, find};
+use aileron_spawn::{Finding, control};
 use serde_json::{Value, json};
 
 use crate::duration;
@@ -70,7 +70,7 @@ struct Report {
 impl Report {
     fn gather(settings: &Settings, deadline: Deadline) -> Result<Self, Failure> {
         let dir = &settings.state_dir;
-        let finding = find(dir, deadline)?;
+        let (finding, view) = control::find_and_view(dir, deadline)?;
         let mut report = Self {
             state: State::NotRunning,
             url: None,
@@ -79,7 +79,7 @@ impl Report {
             version: None,
             started_at: None,
             why: None,
-            view: None,
+            view,
             lock: probe_lock(dir)?,
             hold: Hold::is_set(dir)?,
             last_exit: ExitRecord::read(dir).ok().flatten(),
@@ -98,7 +98,6 @@ impl Report {
                 report.instance = found.instance().map(ToString::to_string);
                 report.version = Some(found.record().version.clone());
                 report.started_at = Some(found.record().started_at.clone());
-                report.view = control::view(&found, deadline).ok();
             }
             Finding::NotRunning { stale } => {
                 report.why = stale.map(|why| format!("the record is stale: {why}"));
