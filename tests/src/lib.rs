@@ -10,6 +10,7 @@
 //! [`embedder`] is what the helper programs of `src/bin` are made of.
 #![cfg(target_os = "linux")]
 
+pub mod asker;
 mod bench;
 mod call;
 mod daemon;

@@ -16,7 +16,12 @@ pub struct Stranger {
 impl Stranger {
     /// Listens, and gives every connection the same answer.
     pub fn answering(answer: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is to be had");
+        Self::at(([127, 0, 0, 1], 0).into(), answer)
+    }
+
+    /// The same at an address that nobody else has, or has any more.
+    pub fn at(address: SocketAddr, answer: &'static str) -> Self {
+        let listener = TcpListener::bind(address).expect("the loopback port is to be had");
         let address = listener.local_addr().expect("a bound socket has an address");
         let heard = Arc::new(Mutex::new(String::new()));
         let ears = Arc::clone(&heard);

@@ -46,7 +46,7 @@ pub enum HoldRule {
 }
 
 /// How a daemon is to be had.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct EnsureOptions {
     /// Whether one may be started.
     pub autostart: Autostart,

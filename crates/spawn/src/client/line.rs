@@ -25,8 +25,9 @@ use crate::target::Target;
 pub(super) struct Line {
     sender: SendRequest<Full<Bytes>>,
     target: Arc<Target>,
-    /// Before the last challenge was sent that was answered with a proof.
-    proved_at: Option<Instant>,
+    is_proved: bool,
+    /// Before the challenge was sent that was answered with a proof; until something is asked, which uses it up.
+    lease: Option<Instant>,
 }
 
 /// Why a request has no answer.
@@ -59,7 +60,7 @@ impl Line {
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         // It ends with its sender, or with the connection; what of it matters is the answer's error as well.
         tokio::spawn(async move { if connection.await.is_err() {} });
-        Ok(Self { sender, target: Arc::clone(target), proved_at: None })
+        Ok(Self { sender, target: Arc::clone(target), is_proved: false, lease: None })
     }
 
     pub(super) fn is_of(&self, target: &Arc<Target>) -> bool {
@@ -71,12 +72,12 @@ impl Line {
     }
 
     pub(super) fn is_proved(&self) -> bool {
-        self.proved_at.is_some()
+        self.is_proved
     }
 
     /// Whether a daemon that begins to leave still keeps this connection open for a request that is sent now.
     pub(super) fn has_lease(&self) -> bool {
-        self.proved_at.is_some_and(|at| at.elapsed() < LEASE / 2)
+        self.lease.is_some_and(|at| at.elapsed() < LEASE / 2)
     }
 
     /// Has whoever is at the other end prove that it is the recorded daemon, and means to stay. Nothing secret is sent.
@@ -89,14 +90,14 @@ impl Line {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from_static(route::HANDSHAKE);
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.proved_at = None;
+        self.is_proved = false;
         let asked_at = Instant::now();
         let answer = self.send(&request).await.map_err(|(Cut::Unsent(why) | Cut::Sent(why))| why)?;
         let status = answer.status().as_u16();
         let body = Limited::new(answer.into_body(), MAX_PROOF).collect().await;
         let body = body.map_err(|error| error.to_string())?.to_bytes();
         check_proof(status, &body, record, &challenge)?;
-        self.proved_at = Some(asked_at);
+        (self.is_proved, self.lease) = (true, Some(asked_at));
         Ok(())
     }
 
@@ -118,6 +119,7 @@ impl Line {
             token.set_sensitive(true);
             headers.insert(AUTHORIZATION, token);
         }
+        self.lease = None;
         self.sender.ready().await.map_err(|error| unsent(&error))?;
         self.sender.try_send_request(out).await.map_err(|mut error| {
             // What comes back was not begun.
