@@ -18,6 +18,8 @@ use aileron_spawn::{
 use bytes::Bytes;
 use tokio::runtime::Runtime;
 
+use crate::{Bench, Daemon};
+
 /// Which client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
@@ -112,6 +114,42 @@ impl Asker {
         let answer = self.runtime.block_on(client.request(request.expect("a request")))?;
         Ok((answer.status().as_u16(), answer.into_body().to_vec()))
     }
+}
+
+/// The journal of a bench.
+pub fn journal(bench: &Bench) -> Journal {
+    Journal(bench.beside("journal"))
+}
+
+/// A client of a bench's daemon, which is `program`. That does not notice by itself that it was displaced: what shows is what
+/// a client makes of it.
+pub fn of(bench: &Bench, manner: Manner, program: &Path) -> Asker {
+    let journal = bench.beside("journal");
+    let journal = journal.to_str().expect("a path of ours");
+    let options = ["--count", journal, "--no-lock-events", "--poll", "3600000"];
+    Asker::new(manner, program, &bench.state(), &options)
+}
+
+/// A client that has had its daemon launched, and the daemon. An async client has kept a connection to it.
+///
+/// # Panics
+///
+/// When there is no answer.
+pub fn started(bench: &Bench, manner: Manner, program: &Path) -> (Asker, Daemon) {
+    let asker = of(bench, manner, program);
+    let answered = asker.ask("GET", "/count", "").expect("an answer");
+    assert_eq!(answered.0, 200, "{answered:?}");
+    (asker, bench.daemon())
+}
+
+/// The same story with each client, at once.
+pub fn with_each(story: impl Fn(Manner) + Sync) {
+    std::thread::scope(|scope| {
+        for manner in Manner::ALL {
+            let story = &story;
+            scope.spawn(move || story(manner));
+        }
+    });
 }
 
 fn how() -> EnsureOptions {

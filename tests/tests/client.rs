@@ -1,6 +1,5 @@
 //! What a client sees of a daemon that goes away, by the blocking call and by the async client: each call is answered by the
-//! daemon there is, or fails with a clear word on whether it may have been done; nothing is done twice (failure 24), and the
-//! token goes to nobody but the daemon (failures 19 and 20).
+//! daemon there is, or fails with a clear word on whether it may have been done; nothing is done twice (failure 24).
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a step that fails is the failure of the test")]
 
@@ -10,30 +9,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aileron_spawn::{ClientError, Fault};
-use aileron_tests::asker::{Answered, Asker, Journal, Manner, compare};
+use aileron_tests::asker::{self, Answered, Asker, Journal, Manner, compare, journal, with_each};
 use aileron_tests::http::{read_answer, request, send};
-use aileron_tests::{Bench, Daemon, End, PROMPT, Process, Running, Stranger, bench, until};
+use aileron_tests::{Bench, Daemon, End, PROMPT, Process, Running, bench, until};
 use bytes::Bytes;
 
 const HELPER: &str = env!("CARGO_BIN_EXE_helper-client");
 
-fn journal(bench: &Bench) -> Journal {
-    Journal(bench.beside("journal"))
-}
-
-fn asker(bench: &Bench, manner: Manner) -> Asker {
-    let journal = bench.beside("journal");
-    let journal = journal.to_str().unwrap();
-    // Such a daemon does not notice by itself that it was displaced: what shows is what a client makes of it.
-    let options = ["--count", journal, "--no-lock-events", "--poll", "3600000"];
-    Asker::new(manner, Path::new(HELPER), &bench.state(), &options)
-}
-
-/// A client that has had its daemon launched, and the daemon. An async client has kept a connection to it.
 fn started(bench: &Bench, manner: Manner) -> (Asker, Daemon) {
-    let asker = asker(bench, manner);
-    assert_eq!(asker.ask("GET", "/count", "").unwrap().0, 200);
-    (asker, bench.daemon())
+    asker::started(bench, manner, Path::new(HELPER))
 }
 
 fn pid_in(answer: &Result<Answered, ClientError>) -> u32 {
@@ -45,16 +29,6 @@ fn pid_in(answer: &Result<Answered, ClientError>) -> u32 {
 
 fn times(bench: &Bench, tag: &str) -> u32 {
     journal(bench).done().get(tag).copied().unwrap_or(0)
-}
-
-/// Each story with each client.
-fn with_each(story: impl Fn(Manner) + Sync) {
-    std::thread::scope(|scope| {
-        for manner in Manner::ALL {
-            let story = &story;
-            scope.spawn(move || story(manner));
-        }
-    });
 }
 
 #[test]
@@ -81,10 +55,10 @@ fn a_daemon_displaced_in_the_middle_of_a_request_is_left_for_the_present_one() {
         let (asker, old) = started(&bench, manner);
         let begun = Journal(bench.beside("journal.begun"));
         let answer = std::thread::scope(|scope| {
-            let asked = scope.spawn(|| asker.ask("POST", "/late/300", "tag"));
+            let call = scope.spawn(|| asker.ask("POST", "/late/300", "tag"));
             until("the handler has begun", PROMPT, || begun.done().contains_key("tag").then_some(()));
             fs::remove_dir_all(bench.state()).unwrap();
-            asked.join().unwrap()
+            call.join().unwrap()
         });
         assert_ne!(pid_in(&answer), old.process.pid(), "{manner:?}");
         assert_eq!((times(&bench, "tag"), begun.done()["tag"]), (1, 2), "{manner:?}: asked twice, done once");
@@ -138,10 +112,10 @@ fn after_a_kill_only_what_can_be_done_twice_is_asked_again() {
             let bench = bench!();
             let (asker, old) = started(&bench, manner);
             let answer = std::thread::scope(|scope| {
-                let asked = scope.spawn(|| asker.ask(method, "/hang-once/tag", ""));
+                let call = scope.spawn(|| asker.ask(method, "/hang-once/tag", ""));
                 until("it is at it", PROMPT, || (times(&bench, "tag") == 1).then_some(()));
                 old.process.kill();
-                asked.join().unwrap()
+                call.join().unwrap()
             });
             let told = format!("{manner:?} {method}: {answer:?}");
             if matches!(method, "GET" | "PUT") {
@@ -284,87 +258,11 @@ fn a_proof_that_is_not_followed_up_holds_up_no_end() {
     assert!(daemon.process.ends_within(PROMPT));
 }
 
-/// A daemon is killed and somebody else takes its port, while a client still has its address: the stranger gets a challenge,
-/// and neither token nor request.
-#[test]
-fn p12_whoever_takes_the_port_of_a_known_daemon_gets_no_token() {
-    with_each(|manner| {
-        for answer in
-            ["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 401 Unauthorized\r\n\r\n", ""]
-        {
-            let bench = bench!();
-            let (asker, old) = started(&bench, manner);
-            old.process.kill();
-            old.process.wait(PROMPT);
-            let stranger = Stranger::at(old.address, answer);
-            let pid = pid_in(&asker.ask("POST", "/add", "the request"));
-            assert_ne!(pid, old.process.pid());
-            let heard = stranger.heard();
-            assert!(heard.contains("/v1/handshake"), "{manner:?}: it was asked: {heard:?}");
-            for secret in [old.token.as_str(), "uthorization", "the request", "/add"] {
-                assert!(!heard.contains(secret), "{manner:?}: {heard}");
-            }
-        }
-    });
-}
-
-/// What a client in a process of its own says, with these variables.
-fn ask_with(bench: &Bench, manner: &str, variables: &[(&str, &str)]) -> String {
-    let call = bench.call(HELPER).args(["ask", manner]).arg(bench.state()).arg(bench.beside("journal"));
-    let call = call.args(["POST", "/add", "the request"]);
-    variables.iter().fold(call, |call, (name, value)| call.env(name, value)).succeed().stdout
-}
-
-#[test]
-fn p12_an_explicit_address_gets_the_token_only_where_the_proof_succeeds() {
-    for manner in ["async", "blocking"] {
-        let bench = bench!();
-        let (_asker, daemon) = started(&bench, Manner::Blocking);
-        // The recorded one, proved.
-        let answer = ask_with(&bench, manner, &[("AILERON_API_URL", &daemon.url())]);
-        assert_eq!(answer, format!("- POST 200\n{}\n", daemon.process.pid()), "{manner}");
-        // One that the record does not name: asked, as the user says, and told nothing.
-        let stranger = Stranger::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-        let url = format!("http://{}", stranger.address);
-        assert_eq!(ask_with(&bench, manner, &[("AILERON_API_URL", &url)]), "- POST 200\nok\n");
-        assert!(stranger.heard().contains("the request"), "{manner}");
-        // One that the record names, and that proves nothing.
-        let mut record = daemon.record.clone();
-        record["url"] = url.clone().into();
-        daemon.process.kill();
-        daemon.process.wait(PROMPT);
-        fs::write(bench.file("daemon.json"), record.to_string()).unwrap();
-        assert_eq!(ask_with(&bench, manner, &[("AILERON_API_URL", &url)]), "- POST 200\nok\n");
-        let heard = stranger.heard();
-        assert!(heard.contains("/v1/handshake"), "{manner}: {heard}");
-        assert!(!heard.contains(&daemon.token) && !heard.contains("uthorization"), "{manner}: {heard}");
-        // One that would have to be looked up.
-        let refused = ask_with(&bench, manner, &[("AILERON_API_URL", "http://localhost:1")]);
-        assert!(refused.starts_with("- POST undone") && refused.contains("Explicit"), "{manner}: {refused}");
-    }
-}
-
-#[test]
-fn p12_proxy_variables_of_any_case_are_ignored() {
-    let names =
-        ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "Http_Proxy"];
-    for manner in ["async", "blocking"] {
-        let bench = bench!();
-        let stranger = Stranger::answering("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
-        let url = format!("http://{}", stranger.address);
-        let mut variables: Vec<(&str, &str)> = names.iter().map(|name| (*name, url.as_str())).collect();
-        variables.extend([("no_proxy", ""), ("NO_PROXY", "")]);
-        let answer = ask_with(&bench, manner, &variables);
-        assert!(answer.starts_with("- POST 200\n"), "{manner}: {answer}");
-        assert_eq!(stranger.heard(), "", "{manner}");
-    }
-}
-
 /// A hundred tasks at once, and no daemon: it is looked for once, and launched once.
 #[test]
 fn p7_a_herd_of_tasks_launches_once() {
     let bench = bench!();
-    let asker = asker(&bench, Manner::Async);
+    let asker = asker::of(&bench, Manner::Async, Path::new(HELPER));
     let (client, runtime) = asker.client();
     let answers = runtime.block_on(async {
         let tasks: Vec<_> = (0..100)
@@ -390,7 +288,7 @@ fn p7_a_herd_of_tasks_launches_once() {
 fn without_a_daemon_the_cause_is_said() {
     with_each(|manner| {
         let bench = bench!();
-        let asker = asker(&bench, manner);
+        let asker = asker::of(&bench, manner, Path::new(HELPER));
         bench.make_state();
         fs::write(bench.file("hold"), "").unwrap();
         let error = asker.ask("POST", "/add", "tag").unwrap_err();

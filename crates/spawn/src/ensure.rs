@@ -28,12 +28,18 @@ impl Autostart {
     /// What the tool's `PREFIX_NO_AUTOSTART` says: starts are allowed where it is unset, empty, or `0`, `false`, `no`, `off`.
     /// Whatever else it says counts as "no": an unwanted daemon is worse than a question.
     pub fn from_env(tool: &Tool) -> Self {
-        let says_off = tool.env("NO_AUTOSTART").is_some_and(|value| {
-            let value = value.to_string_lossy().to_ascii_lowercase();
-            !matches!(value.trim(), "0" | "false" | "no" | "off")
-        });
-        if says_off { Self::Forbidden { variable: tool.env_var("NO_AUTOSTART") } } else { Self::Allowed }
+        match tool.env("NO_AUTOSTART") {
+            Some(value) if says_no(&value.to_string_lossy()) => {
+                Self::Forbidden { variable: tool.env_var("NO_AUTOSTART") }
+            }
+            _ => Self::Allowed,
+        }
     }
+}
+
+/// Whether a value of `NO_AUTOSTART` that is not empty forbids.
+fn says_no(value: &str) -> bool {
+    !matches!(value.trim().to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off")
 }
 
 /// What a hold means to this caller.
@@ -233,4 +239,20 @@ pub fn ensure_running(
         return Ok(Ensured::Explicit(url));
     }
     Start::new(state_dir, launch, options, deadline).run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_not_a_plain_no_forbids_a_start() {
+        for value in ["1", "true", "yes", "on", "please", "2", "nope", "\u{fffd}"] {
+            assert!(says_no(value), "{value}");
+        }
+        for value in ["0", "false", "No", "OFF", " 0 "] {
+            assert!(!says_no(value), "{value}");
+        }
+        assert_eq!(Autostart::from_env(&Tool::new("no-such-tool-here", "0.0.0")), Autostart::Allowed);
+    }
 }

@@ -348,6 +348,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_daemon_is_told_its_directory() {
+        let tool = Tool::new("no-such-tool-here", "0.0.0");
+        let state_dir = StateDir::resolve(&tool, Some(&std::env::temp_dir().join("some/where"))).unwrap();
+        let launch = Launch::daemon_of(&state_dir, ["daemon", "serve"]);
+        assert_eq!((launch.program, launch.args), (Program::ThisOne, vec!["daemon".into(), "serve".into()]));
+        let told = (OsString::from("NO_SUCH_TOOL_HERE_STATE_DIR"), state_dir.root().into());
+        assert_eq!(launch.env, [told], "and nothing of variables that are not set");
+    }
+
+    #[test]
     fn a_daemon_is_given_little_of_the_environment() {
         for name in ["HOME", "PATH", "LC_ALL", "XDG_RUNTIME_DIR"] {
             assert!(is_allowed(OsStr::new(name)), "{name}");
