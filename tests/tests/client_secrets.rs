@@ -26,7 +26,7 @@ fn p12_whoever_takes_the_port_of_a_known_daemon_gets_no_token() {
             let bench = bench!();
             let (asker, old) = started(&bench, manner);
             old.process.kill();
-            old.process.wait(PROMPT);
+            assert!(old.process.ends_within(PROMPT));
             let stranger = Stranger::at(old.address, answer);
             assert_eq!(asker.ask("POST", "/add", "the request").unwrap().0, 200);
             let heard = stranger.heard();
@@ -62,7 +62,7 @@ fn p12_an_explicit_address_gets_the_token_only_where_the_proof_succeeds() {
         let mut record = daemon.record.clone();
         record["url"] = url.clone().into();
         daemon.process.kill();
-        daemon.process.wait(PROMPT);
+        assert!(daemon.process.ends_within(PROMPT));
         fs::write(bench.file("daemon.json"), record.to_string()).unwrap();
         assert_eq!(ask_with(&bench, manner, &[("AILERON_API_URL", &url)]), "- POST 200\nok\n");
         let heard = stranger.heard();
