@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{AcquireError, HoldError, ProbeError, StateDirError};
 use aileron_server::{RunError, ServeError};
-use aileron_spawn::{EnsureError, FindError, LaunchError, Misfit, StopError};
+use aileron_spawn::{EnsureError, FindError, LaunchError, Misfit, RestartError, StopError};
 use serde_json::{Value, json};
 
 use crate::exit::ExitStatus;
@@ -277,6 +277,33 @@ impl From<StopError> for Failure {
                 StopError::Hold(error) => error.into(),
                 error => Self::of("stop", ExitStatus::Failed, &error),
             },
+        }
+    }
+}
+
+impl From<RestartError> for Failure {
+    fn from(error: RestartError) -> Self {
+        let message = in_one_line(&error);
+        let of_check = || {
+            Self::new("check", ExitStatus::Failed, message.clone())
+                .step("check that a new daemon could start")
+                .hint("`aileron daemon run --check`, with the same options, checks no more than that")
+        };
+        match error {
+            RestartError::Program { .. } => of_check().hint("check that the file is there and executable"),
+            RestartError::Check { said, .. } | RestartError::CheckSlow { said, .. } => of_check().tail(&said),
+            RestartError::Gone { source, .. } => {
+                let failure = Self::from(source);
+                let then = "mend that, and `aileron daemon start` starts one: it takes the same options";
+                let hint = failure.hint.as_ref().map_or(then.to_owned(), |hint| format!("{hint}; {then}"));
+                Self { message, hint: Some(hint), ..failure }
+            }
+            RestartError::Stop(error @ StopError::StillRunning { .. }) => Self::from(error)
+                .hint("it was told to, and no other was started; `aileron daemon restart --force` kills it at the deadline"),
+            RestartError::Stop(error) => error.into(),
+            RestartError::Start(error) => error.into(),
+            RestartError::Probe(error) => error.into(),
+            error => Self::of("restart", ExitStatus::Failed, &error),
         }
     }
 }

@@ -135,15 +135,47 @@ impl Launch {
 
     /// Launches, and waits until the daemon is ready, has failed, or the deadline passes.
     pub(crate) fn start(&self, state_dir: &StateDir, deadline: &Deadline) -> Result<Outcome, LaunchError> {
-        let mut env: Vec<_> = std::env::vars_os().filter(|(name, _)| is_allowed(name)).collect();
-        env.extend(self.env.iter().cloned());
         let program = self.program.file()?;
-        let launched = sys::launch(&program, &self.args, &env)
+        let launched = sys::launch(&program, &self.args, &self.environment())
             .map_err(|source| LaunchError::Spawn { program, source })?;
         let running =
             Running { launched, began: Deadline::after(Duration::MAX), log: state_dir.path(StateFile::Log) };
         running.listen(deadline)
     }
+
+    /// Has the same program, in the same environment, do something that comes to an end by itself, and waits for that end.
+    pub(crate) fn rehearse(&self, args: &[OsString], deadline: &Deadline) -> Result<Rehearsal, LaunchError> {
+        let program = self.program.file()?;
+        let mut launched = sys::launch_to_end(&program, args, &self.environment())
+            .map_err(|source| LaunchError::Spawn { program, source })?;
+        let end = loop {
+            match sys::hear(&mut launched.pipe, &mut launched.child, deadline, &mut Vec::new()) {
+                Heard::Bytes => {}
+                Heard::Gone(status) => break Some(ChildEnd(status)),
+                Heard::Deadline => break None,
+            }
+        };
+        if end.is_none() {
+            // Our own child, which nobody has reaped: the pid is still its.
+            let (_gone_already, _reaped) = (launched.child.kill(), launched.child.wait());
+        }
+        Ok(Rehearsal { end, said: tail(&mut launched.output) })
+    }
+
+    fn environment(&self) -> Vec<(OsString, OsString)> {
+        let mut env: Vec<_> = std::env::vars_os().filter(|(name, _)| is_allowed(name)).collect();
+        env.extend(self.env.iter().cloned());
+        env
+    }
+}
+
+/// How a command that was to end by itself went.
+#[derive(Debug)]
+pub(crate) struct Rehearsal {
+    /// `None`: it had not ended by the deadline, and was killed.
+    pub(crate) end: Option<ChildEnd>,
+    /// The last lines of what it wrote.
+    pub(crate) said: String,
 }
 
 impl Program {

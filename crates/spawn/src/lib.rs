@@ -12,6 +12,8 @@
 //!
 //! *Stopping* ([`stop`]) asks, then sends `SIGTERM`, then, if told to, `SIGKILL`: each signal through a pidfd that was
 //! opened before the process behind it was proved to be this daemon.
+//!
+//! *Restarting* ([`restart`]) has the new program check that it could start, then stops, then starts, all under one gate.
 
 pub mod control;
 mod ensure;
@@ -20,9 +22,11 @@ mod http;
 mod launch;
 mod look;
 mod patience;
+mod restart;
 mod start;
 mod stop;
 mod sys;
+mod target;
 mod version;
 mod wait;
 
@@ -31,5 +35,6 @@ pub use ensure::{
 };
 pub use find::{FindError, Finding, Found, find};
 pub use launch::{ChildEnd, Launch, LaunchError, Program};
+pub use restart::{Predecessor, RestartError, RestartOptions, Restarted, Successor, restart};
 pub use stop::{Force, How, OnStop, StopError, StopOptions, StopOutcome, Stopped, stop};
 pub use version::VersionRule;

@@ -51,6 +51,12 @@ impl<'a> Start<'a> {
         }
     }
 
+    /// For a caller that has made the directory already: the mode that it had before, as
+    /// [`StateDir::create`] returns it.
+    pub(crate) fn having_tightened(self, tightened_from: Option<u32>) -> Self {
+        Self { tightened_from, ..self }
+    }
+
     pub(crate) fn run(mut self) -> Result<Ensured, EnsureError> {
         if let Look::Found(found) = self.look_for_use()?
             && self.may_be_used_as_it_is()?
@@ -70,6 +76,23 @@ impl<'a> Start<'a> {
         }
     }
 
+    /// The same for a caller that has the gate, and has had the owner end under it. The gate is let go of only if it no longer
+    /// stands at its path, where it keeps nobody out.
+    pub(crate) fn run_under(mut self, gate: StartGate) -> Result<Ensured, EnsureError> {
+        let mut backoff = Backoff::new();
+        while gate.still_stands() {
+            if let Some(ensured) = self.attempt_under(&gate)? {
+                return Ok(ensured);
+            }
+            if self.deadline.passed() {
+                return Err(self.in_progress("starting over: what was started went away again", None));
+            }
+            backoff.pause(&self.deadline);
+        }
+        drop(gate);
+        self.run()
+    }
+
     /// One way through the gate. `None`: something changed underneath; begin again.
     fn attempt(&mut self) -> Result<Option<Ensured>, EnsureError> {
         let may_start = self.may_start()?;
@@ -82,8 +105,13 @@ impl<'a> Start<'a> {
             Passed::NoDirectory if may_start => return self.begin_again(),
             Passed::NoDirectory => return Err(self.forbidden()),
         };
+        self.attempt_under(&gate)
+    }
+
+    /// The part of an attempt for which the gate is held.
+    fn attempt_under(&mut self, gate: &StartGate) -> Result<Option<Ensured>, EnsureError> {
         if self.options.hold == HoldRule::Clear {
-            Hold::clear(&gate)?;
+            Hold::clear(gate)?;
         }
         let stale = match self.wait_for_owner()? {
             Owned::Found(found) if self.fits(&found)? => return Ok(Some(Ensured::Found(found))),
@@ -105,7 +133,7 @@ impl<'a> Start<'a> {
         if !gate.still_stands() {
             return self.begin_again();
         }
-        self.launch(&gate, stale)
+        self.launch(gate, stale)
     }
 
     /// Launches, and keeps the gate until the daemon has proved itself like any other.

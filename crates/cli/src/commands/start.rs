@@ -70,10 +70,7 @@ fn ensure(
         Ensured::Explicit(url) => print(&url, "explicit", None, None, output),
         Ensured::Found(found) => print_found(&found, "found", output),
         Ensured::Started { daemon, reason, tightened_from } => {
-            if let Some(mode) = tightened_from {
-                let path = settings.state_dir.root().display();
-                output.note(&format!("tightened `{path}` from mode {mode:04o} to 0700"));
-            }
+            note_tightened(settings, tightened_from, output);
             match reason {
                 StartReason::Stale(why) => output.detail(&format!("the record was stale: {why}")),
                 StartReason::Replaced(version) => {
@@ -89,17 +86,29 @@ fn ensure(
     Ok(ExitStatus::Done)
 }
 
-fn launch(settings: &Settings, config: &Config) -> Launch {
-    let mut args = ["--state-dir".into(), settings.state_dir.root().as_os_str().to_owned()].to_vec();
-    args.extend(["daemon", "serve"].map(OsString::from));
-    args.extend(settings::to_arguments(config));
-    let mut launch = Launch::of_this_program(args);
+pub(super) fn note_tightened(settings: &Settings, from: Option<u32>, output: Output) {
+    if let Some(mode) = from {
+        let path = settings.state_dir.root().display();
+        output.note(&format!("tightened `{path}` from mode {mode:04o} to 0700"));
+    }
+}
+
+pub(super) fn launch(settings: &Settings, config: &Config) -> Launch {
+    let mut launch = Launch::of_this_program(arguments(settings, &["daemon", "serve"], config));
     for suffix in ["LOG", "LOG_LEVEL"] {
         if let Some(level) = settings.tool.env(suffix) {
             launch = launch.with_env(settings.tool.env_var(suffix), level);
         }
     }
     launch
+}
+
+/// The arguments with which this program does something for a daemon of this directory and configuration.
+pub(super) fn arguments(settings: &Settings, command: &[&str], config: &Config) -> Vec<OsString> {
+    let mut args = ["--state-dir".into(), settings.state_dir.root().as_os_str().to_owned()].to_vec();
+    args.extend(command.iter().map(OsString::from));
+    args.extend(settings::to_arguments(config));
+    args
 }
 
 fn print_found(found: &Found, outcome: &str, output: Output) {

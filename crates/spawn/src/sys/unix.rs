@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -24,32 +24,57 @@ pub(crate) fn launch(
     env: &[(OsString, OsString)],
 ) -> io::Result<Launched> {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    let output = super::nameless_file()?;
     let number = write.as_raw_fd();
+    let told = [OsStr::new("--launch-fd").to_owned(), number.to_string().into()];
+    spawn(program, &[args, &told].concat(), env, read, Some(number))
+}
+
+/// The same for a command that ends by itself and says with its exit status how it went: it is handed no pipe, and the one
+/// that is returned has ended.
+///
+/// # Errors
+///
+/// As for [`launch`].
+pub(crate) fn launch_to_end(
+    program: &Path,
+    args: &[OsString],
+    env: &[(OsString, OsString)],
+) -> io::Result<Launched> {
+    let (read, _) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    spawn(program, args, env, read, None)
+}
+
+fn spawn(
+    program: &Path,
+    args: &[OsString],
+    env: &[(OsString, OsString)],
+    pipe: OwnedFd,
+    inherited: Option<RawFd>,
+) -> io::Result<Launched> {
+    let output = super::nameless_file()?;
     let mut command = Command::new(program);
     command
         .args(args)
-        .args([OsStr::new("--launch-fd"), OsStr::new(&number.to_string())])
         .env_clear()
         .envs(env.iter().map(|(name, value)| (name, value)))
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::from(output.try_clone()?))
         .stderr(Stdio::from(output.try_clone()?));
-    stand_free(&mut command, number);
+    stand_free(&mut command, inherited);
     let child = command.spawn()?;
-    Ok(Launched { child, pipe: File::from(read), output })
+    Ok(Launched { child, pipe: File::from(pipe), output })
 }
 
 #[expect(unsafe_code, reason = "what happens between fork and exec is said here")]
-fn stand_free(command: &mut Command, launch_pipe: RawFd) {
+fn stand_free(command: &mut Command, inherited: Option<RawFd>) {
     let between_fork_and_exec = move || {
         rustix::process::setsid()?;
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         reset_signals();
         // Marked and not closed: among them is the pipe on which std hears that exec failed.
         super::mark_all_close_on_exec(3)?;
-        keep_over_exec(launch_pipe)
+        inherited.map_or(Ok(()), keep_over_exec)
     };
     // SAFETY: between fork and exec only async-signal-safe calls are made (signal-safety(7)): setsid, umask, signal,
     // sigprocmask, close_range, fcntl. Nothing allocates.
@@ -73,7 +98,7 @@ fn reset_signals() {
 
 #[expect(unsafe_code, reason = "a descriptor by number, after fork")]
 fn keep_over_exec(number: RawFd) -> io::Result<()> {
-    // SAFETY: the number is open: its owner, `write`, lives in the parent until after the fork, of which this is the copy.
+    // SAFETY: the number is open: its owner, `write` in `launch`, lives in the parent until after the fork, of which this is the copy.
     let kept = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
     Ok(rustix::io::fcntl_setfd(kept, rustix::io::FdFlags::empty())?)
 }
