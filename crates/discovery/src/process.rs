@@ -8,6 +8,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,11 @@ impl ProcessId {
     /// Whether that very process still exists (a zombie does not).
     pub fn is_alive(&self) -> bool {
         sys::start_time(self.pid).is_ok_and(|found| found == Some(self.start_time))
+    }
+
+    /// How long ago it started, to a second, suspend included. `None` where the platform does not tell.
+    pub fn age(&self) -> Option<Duration> {
+        sys::since_start(self.start_time)
     }
 }
 
