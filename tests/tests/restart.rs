@@ -222,7 +222,7 @@ fn p14_a_frozen_daemon_is_replaced_by_force_alone() {
     let outcome = bench.aileron(&["--timeout", "2s", "daemon", "restart"]).fail(1);
     assert!(outcome.stderr.contains("restart --force") && outcome.took < 2 * PROMPT, "{outcome:?}");
     bench.only(&old);
-    let outcome = bench.aileron(&["--json", "--timeout", "4s", "daemon", "restart", "--force"]).succeed();
+    let outcome = bench.aileron(&["--json", "--timeout", "8s", "daemon", "restart", "--force"]).succeed();
     let document = outcome.json();
     assert_eq!((&document["old"]["how"], &document["outcome"]), (&"sigkill".into(), &"restarted".into()));
     assert_eq!(document["old"]["options_known"], false);

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use aileron_discovery::{StateDir, Tool};
 use aileron_server::{Config, FileEvents};
-use aileron_spawn::Force;
 
 use crate::args::{DaemonOptions, Global};
 use crate::duration;
@@ -45,14 +44,9 @@ impl Settings {
         self.timeout.unwrap_or(STOP)
     }
 
-    /// For a stop and a start: how long both may take, and how long of that the stop. One who kills the old daemon needs time
-    /// for the new one after that; one who does not has nothing to start before the old one has ended.
-    pub(crate) fn restart_timeout(&self, force: Force) -> (Duration, Duration) {
-        match (self.timeout, force) {
-            (None, _) => (STOP + START, STOP),
-            (Some(whole), Force::AtDeadline) => (whole, whole / 2),
-            (Some(whole), Force::Never) => (whole, whole),
-        }
+    /// For a stop and a start: how long both may take, and how long of that the stop.
+    pub(crate) fn restart_timeout(&self) -> (Duration, Duration) {
+        self.timeout.map_or((STOP + START, STOP), |whole| (whole, whole))
     }
 }
 

@@ -25,7 +25,8 @@ const CHECK: Duration = Duration::from_secs(10);
 pub struct RestartOptions {
     /// Whether the old daemon is killed if it does not end.
     pub force: Force,
-    /// How long it may take to end. The rest of the deadline is the new one's.
+    /// How long it may take to end. One that is killed then is given no more than half of what is left of the deadline, for the
+    /// rest is the new one's.
     pub stop_within: Duration,
 }
 
@@ -148,7 +149,7 @@ pub fn restart(
 
     // Asked again: the old one may have ended by itself while the new one was checked.
     let stopped = match owner(state_dir)? {
-        Some(target) => target.stop(state_dir, options.force, &deadline.within(options.stop_within))?,
+        Some(target) => target.stop(state_dir, options.force, &options.end_by(&deadline))?,
         None => StopOutcome::NotRunning,
     };
     let ensure = EnsureOptions {
@@ -166,6 +167,16 @@ pub fn restart(
         StopOutcome::NotRunning => None,
     };
     Ok(Restarted { ended, ensured, orphans: orphans(state_dir) })
+}
+
+impl RestartOptions {
+    fn end_by(&self, deadline: &Deadline) -> Deadline {
+        let left = deadline.remaining().unwrap_or_default();
+        deadline.within(match self.force {
+            Force::Never => self.stop_within,
+            Force::AtDeadline => self.stop_within.min(left / 2),
+        })
+    }
 }
 
 fn owner(state_dir: &StateDir) -> Result<Option<Target>, ProbeError> {

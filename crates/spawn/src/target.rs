@@ -50,7 +50,9 @@ impl Target {
         let proved = self.process.as_ref().ok().map(|(id, _)| id.pid);
         // A record that names another process says nothing of this one.
         let record = self.record.as_deref().filter(|record| proved.is_none_or(|pid| pid == record.pid));
-        let deadline = deadline.within(REQUEST);
+        // One that does not answer is yet to be stopped, and has no more than its share of the time.
+        let share = deadline.remaining().unwrap_or_default() / 4;
+        let deadline = deadline.within(REQUEST.min(share));
         let options = match record {
             None => Err("it has no record".to_owned()),
             Some(record) => match prove(state_dir, record, &deadline) {

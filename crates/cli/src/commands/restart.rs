@@ -17,7 +17,7 @@ pub(crate) fn restart(settings: &Settings, args: &Restart, output: Output) -> Re
     refuse_explicit(settings, "restart")?;
     let given = Given::resolve(&settings.tool, &args.options)?;
     let force = if args.force { Force::AtDeadline } else { Force::Never };
-    let (whole, stop_within) = settings.restart_timeout(force);
+    let (whole, stop_within) = settings.restart_timeout();
     let successor = |old: Option<&Predecessor>| {
         let base = old.map_or_else(|| Ok(Config::new()), options_of).unwrap_or_else(|why| {
             output.note(&format!(
