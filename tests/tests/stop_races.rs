@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::net::TcpStream;
 
 use aileron_tests::http::{read_answer, send};
-use aileron_tests::{End, PROMPT, Running, Signal, bench, until};
+use aileron_tests::{End, PROMPT, Running, Signal, bench, lock_file, until};
 
 /// What the drain is for: clients that come meanwhile wait, and one launch in the end serves them all. The gate is held
 /// throughout, and no stop is counted twice.
@@ -126,4 +126,21 @@ fn p13_a_stop_while_a_herd_runs() {
         bench.only(&last);
         bench.aileron(&["stop"]).succeed();
     }
+}
+
+/// The other moment: a client has asked for the hold, there was none, and it waits at the gate when one is set.
+#[test]
+fn p13_a_hold_that_was_set_while_a_client_waited_counts() {
+    let bench = bench!();
+    bench.make_state();
+    let gate = lock_file(&bench.file("start.lock"));
+    let client = bench.aileron(&["url"]).start();
+    // Nothing else has it sleep: there is no daemon to wait for.
+    until("it waits at the gate", PROMPT, || {
+        client.process.proc("wchan").contains("nanosleep").then_some(())
+    });
+    fs::write(bench.file("hold"), "").unwrap();
+    drop(gate);
+    assert_eq!(client.finish(PROMPT).end, End::Status(8));
+    assert!(bench.daemons().is_empty());
 }
