@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a step that fails is the failure of the test")]
 
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use aileron_tests::http::{read_answer, send};
@@ -107,6 +109,8 @@ fn p13_no_autostart_starts_nothing() {
     assert!(!bench.state().exists(), "not even the directory");
     bench.aileron(&["daemon", "start"]).env("AILERON_NO_AUTOSTART", "1").succeed();
     assert_eq!(url().succeed().stdout.trim(), bench.daemon().url());
+    bench.aileron(&["stop"]).env("AILERON_NO_AUTOSTART", "1").succeed();
+    assert!(bench.daemons().is_empty(), "the opt-out is about starts alone");
 }
 
 /// An explicit address is printed, not asked; and nobody manages a daemon that is somebody else's.
@@ -115,7 +119,8 @@ fn p13_an_explicit_address_is_somebody_elses_daemon() {
     let bench = bench!();
     let explicit = |args: &[&str]| bench.aileron(args).env("AILERON_API_URL", "http://127.0.0.1:1");
     assert_eq!(explicit(&["url"]).succeed().stdout.trim(), "http://127.0.0.1:1");
-    for args in [&["daemon", "start"][..], &["daemon", "stop"], &["stop", "--force"]] {
+    for args in [&["daemon", "start"][..], &["daemon", "stop"], &["stop", "--force"], &["daemon", "restart"]]
+    {
         assert!(explicit(args).fail(2).stderr.contains("unset AILERON_API_URL"), "{args:?}");
     }
     assert!(!bench.state().exists());
@@ -132,6 +137,12 @@ fn p13_orphans_are_named() {
     assert_eq!(outcome.json()["orphans"][0]["pid"], orphan.process.pid());
     assert!(outcome.stderr.contains(&orphan.process.pid().to_string()), "{outcome:?}");
     assert!(!owner.process.is_alive() && orphan.process.is_alive());
+    let document = bench.aileron(&["--json", "stop"]).succeed().json();
+    assert_eq!(document["outcome"], "not_running", "an orphan is not what was stopped");
+    assert_eq!(document["orphans"][0]["pid"], orphan.process.pid());
+    let restarted = bench.aileron(&["--json", "daemon", "restart"]).succeed().json();
+    assert_eq!(restarted["orphans"][0]["pid"], orphan.process.pid());
+    assert!(orphan.process.is_alive());
 }
 
 /// atuin#4114: stopped by `SIGSTOP`, or wedged. Every command ends at its deadline and says so; nothing is ended unasked.
@@ -203,13 +214,33 @@ fn p14_a_held_gate_is_a_named_step() {
 fn p9_a_stranger_with_the_daemons_words_is_not_signalled() {
     let bench = bench!();
     bench.make_state();
-    let mut stranger = std::process::Command::new("flock");
+    let mut stranger = Command::new("flock");
     stranger.arg("--no-fork").arg(bench.file("daemon.lock")).args(["sh", "-c", "read line", "daemon", "run"]);
-    let mut stranger = stranger.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stranger = stranger.stdin(Stdio::piped()).spawn().unwrap();
     let status = || bench.aileron(&["daemon", "status"]).run().end;
     until("the stranger holds the lock", PROMPT, || matches!(status(), End::Status(4)).then_some(()));
     bench.aileron(&["stop", "--force", "--timeout", "1s"]).fail(4);
     assert!(stranger.try_wait().unwrap().is_none(), "it lives");
     stranger.kill().unwrap();
     stranger.wait().unwrap();
+}
+
+/// A predecessor that was stopped in the middle of its writing keeps the directory locked, and a successor must not write beside
+/// it: it would lose its record when that one goes on. So there is none, and the error names who is in the way.
+#[test]
+fn p14_who_keeps_the_directory_locked_is_named() {
+    let bench = bench!();
+    bench.make_state();
+    let mut writer = Command::new("flock");
+    writer.arg("--no-fork").arg(bench.state()).args(["sh", "-c", "echo locked; read line"]);
+    let mut writer = writer.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    BufReader::new(writer.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    let error = bench.aileron(&["--json", "url"]).fail(1).error();
+    assert!(error["message"].as_str().unwrap().contains("kept locked"), "{error}");
+    assert!(error["hint"].as_str().unwrap().contains(&format!("kill -CONT {}", writer.id())), "{error}");
+    assert_eq!(error["path"], bench.state().to_str().unwrap());
+    assert!(!bench.file("daemon.json").exists() && !bench.file("daemon.log").exists());
+    drop(writer.stdin.take());
+    writer.wait().unwrap();
+    bench.aileron(&["url"]).succeed();
 }

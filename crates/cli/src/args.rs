@@ -46,7 +46,7 @@ pub(crate) struct Global {
     /// Colour: auto is on a terminal without `NO_COLOR`
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
-    /// Give up after this long [AILERON_TIMEOUT; default: 30s, stop: 15s]
+    /// Give up after this long [AILERON_TIMEOUT; default: 30s, stop: 15s, restart: both]
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) timeout: Option<Duration>,
 }
@@ -89,6 +89,9 @@ pub(crate) enum Daemon {
     /// Have no daemon running
     #[command(after_help = "Example:\n  aileron daemon stop --hold")]
     Stop(Stop),
+    /// Replace the daemon by a new one, if a new one could start
+    #[command(after_help = "Example:\n  aileron daemon restart --idle-timeout 10m")]
+    Restart(Restart),
     /// Say whether there is one; starts and writes nothing
     #[command(after_help = "Example:\n  aileron daemon status --json | jq -r .state")]
     Status,
@@ -149,6 +152,16 @@ pub(crate) struct Stop {
     /// Start none automatically until `daemon start`
     #[arg(long)]
     pub(crate) hold: bool,
+}
+
+/// An option that is not given, by its variable neither, is as the old daemon has it.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Restart {
+    #[command(flatten)]
+    pub(crate) options: DaemonOptions,
+    /// Kill the old daemon if it has not ended by the deadline
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -2,6 +2,7 @@
 
 mod logs;
 mod meta;
+mod restart;
 mod run;
 mod start;
 mod status;
@@ -29,6 +30,7 @@ pub(crate) fn run(tool: &Tool, args: Args, output: Output) -> Result<ExitStatus,
         Command::Daemon(Daemon::Serve(args)) => run::serve_launched(&settings, &args),
         Command::Daemon(Daemon::Start(options)) => start::start(&settings, &options, output),
         Command::Daemon(Daemon::Stop(args)) | Command::Stop(args) => stop::stop(&settings, &args, output),
+        Command::Daemon(Daemon::Restart(args)) => restart::restart(&settings, &args, output),
         Command::Daemon(Daemon::Status) => status::status(&settings, output),
         Command::Daemon(Daemon::Logs(args)) => logs::logs(&settings, &args, output),
         Command::Url => start::url(&settings, output),

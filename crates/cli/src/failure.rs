@@ -9,7 +9,7 @@ use std::time::Duration;
 use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{AcquireError, HoldError, ProbeError, Shortage, StateDirError};
 use aileron_server::{RunError, ServeError};
-use aileron_spawn::{ChildEnd, EnsureError, FindError, LaunchError, Misfit, StopError};
+use aileron_spawn::{ChildEnd, EnsureError, FindError, LaunchError, Misfit, RestartError, StopError};
 use serde_json::{Value, json};
 
 use crate::exit::ExitStatus;
@@ -27,6 +27,8 @@ pub(crate) struct Failure {
     shortage: Option<Shortage>,
     /// The launch that it came to, if it came to one.
     launch: Option<Launched>,
+    /// The last lines of a check that failed.
+    said: Option<String>,
 }
 
 /// A process that was launched, or is being waited for, as far as it is known.
@@ -44,7 +46,17 @@ struct Launched {
 impl Failure {
     pub(crate) fn new(kind: &'static str, status: ExitStatus, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, status, message, path: None, step: None, hint: None, shortage: None, launch: None }
+        Self {
+            kind,
+            status,
+            message,
+            path: None,
+            step: None,
+            hint: None,
+            shortage: None,
+            launch: None,
+            said: None,
+        }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -71,6 +83,11 @@ impl Failure {
         self
     }
 
+    fn saying(mut self, said: &str) -> Self {
+        self.said = Some(said.to_owned());
+        self
+    }
+
     /// Says where the lines of a launched daemon are, where the error did not.
     pub(crate) fn with_log(mut self, log: PathBuf) -> Self {
         if let Some(launch) = &mut self.launch {
@@ -81,6 +98,12 @@ impl Failure {
 
     fn advice(&self) -> Option<&str> {
         self.shortage.map(Shortage::advice).or(self.hint.as_deref())
+    }
+
+    /// The last lines of what was started and failed.
+    fn tail(&self) -> Option<&str> {
+        let of_launch = self.launch.as_ref().map(|launch| launch.tail.as_str());
+        of_launch.or(self.said.as_deref()).filter(|tail| !tail.is_empty())
     }
 
     fn shows(&self, path: &Path) -> bool {
@@ -97,7 +120,7 @@ impl Failure {
             "hint": self.advice(),
             "exit_status": self.status.code(),
             "launch": self.launch.as_ref().map(Launched::document),
-            "tail": self.launch.as_ref().map(|launch| &launch.tail).filter(|tail| !tail.is_empty()),
+            "tail": self.tail(),
         })
     }
 }
@@ -131,7 +154,7 @@ impl fmt::Display for Failure {
         if let Some(hint) = self.advice() {
             write!(f, "\n  next: {hint}")?;
         }
-        for line in launch.iter().flat_map(|launch| launch.tail.lines()) {
+        for line in self.tail().unwrap_or_default().lines() {
             write!(f, "\n  | {line}")?;
         }
         Ok(())
@@ -334,6 +357,33 @@ impl From<StopError> for Failure {
                 StopError::Hold(error) => error.into(),
                 error => Self::of("stop", ExitStatus::Failed, &error),
             },
+        }
+    }
+}
+
+impl From<RestartError> for Failure {
+    fn from(error: RestartError) -> Self {
+        let message = in_one_line(&error);
+        let of_check = || {
+            Self::new("check", ExitStatus::Failed, message.clone())
+                .step("check that a new daemon could start")
+                .hint("`aileron daemon run --check`, with the same options, checks no more than that")
+        };
+        match error {
+            RestartError::Program { .. } => of_check().hint("check that the file is there and executable"),
+            RestartError::Check { said, .. } | RestartError::CheckSlow { said, .. } => of_check().saying(&said),
+            RestartError::Gone { source, .. } => {
+                let failure = Self::from(source);
+                let then = "mend that, and `aileron daemon start` starts one: it takes the same options";
+                let hint = failure.advice().map_or(then.to_owned(), |hint| format!("{hint}; {then}"));
+                Self { message, hint: Some(hint), shortage: None, ..failure }
+            }
+            RestartError::Stop(error @ StopError::StillRunning { .. }) => Self::from(error)
+                .hint("it was told to, and no other was started; `aileron daemon restart --force` kills it at the deadline"),
+            RestartError::Stop(error) => error.into(),
+            RestartError::Start(error) => error.into(),
+            RestartError::Probe(error) => error.into(),
+            error => Self::of("restart", ExitStatus::Failed, &error),
         }
     }
 }

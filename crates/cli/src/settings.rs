@@ -1,6 +1,7 @@
 //! What the arguments mean: variables and defaults resolved, values checked.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use aileron_discovery::{StateDir, Tool};
@@ -47,35 +48,68 @@ impl Settings {
     pub(crate) fn stop_timeout(&self) -> Duration {
         self.timeout.unwrap_or(STOP)
     }
+
+    /// For a stop and a start: how long both may take, and how long of that the stop.
+    pub(crate) fn restart_timeout(&self) -> (Duration, Duration) {
+        self.timeout.map_or((STOP + START, STOP), |whole| (whole, whole))
+    }
 }
 
-/// A daemon's configuration from its options and, where one is not given, its variable.
+/// What was said of a daemon's configuration: by its options and, where one is not given, by its variable.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    bind: Option<SocketAddr>,
+    idle_timeout: Option<Duration>,
+    drain_timeout: Option<Duration>,
+    lock_poll_interval: Option<Duration>,
+    file_events: Option<FileEvents>,
+    log_max_size: Option<u64>,
+}
+
+impl Given {
+    /// Whatever cannot be understood is named, and so is what cannot work by itself.
+    pub(crate) fn resolve(tool: &Tool, options: &DaemonOptions) -> Result<Self, Failure> {
+        let address =
+            |text: &str| text.parse().map_err(|_| format!("`{text}` is not an address with a port"));
+        let bytes = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a number of bytes"));
+        let duration = |option: Option<Duration>, name| match option {
+            Some(value) => Ok(Some(value)),
+            None => variable(tool, name, duration::parse),
+        };
+        let off = if options.no_lock_events { Some(true) } else { variable(tool, "NO_LOCK_EVENTS", switch)? };
+        let given = Self {
+            bind: options.bind.map_or_else(|| variable(tool, "BIND", address), |bind| Ok(Some(bind)))?,
+            idle_timeout: duration(options.idle_timeout, "IDLE_TIMEOUT")?,
+            drain_timeout: duration(options.drain_timeout, "DRAIN_TIMEOUT")?,
+            lock_poll_interval: duration(options.lock_poll_interval, "LOCK_POLL_INTERVAL")?,
+            file_events: off.map(|off| if off { FileEvents::Off } else { FileEvents::On }),
+            log_max_size: options
+                .log_max_size
+                .map_or_else(|| variable(tool, "LOG_MAX_SIZE", bytes), |cap| Ok(Some(cap)))?,
+        };
+        let config = given.over(&Config::new());
+        config.check().map_err(|error| refused(tool, options, &config, &error))?;
+        aileron_server::check_level(tool).map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(given)
+    }
+
+    /// With everything that was not said as `base` has it.
+    pub(crate) fn over(&self, base: &Config) -> Config {
+        Config {
+            bind: self.bind.unwrap_or(base.bind),
+            // A time-out of nothing would end the daemon before its first client: zero is a way to write "off".
+            idle_timeout: self.idle_timeout.or(base.idle_timeout).filter(|timeout| !timeout.is_zero()),
+            drain_timeout: self.drain_timeout.unwrap_or(base.drain_timeout),
+            lock_poll_interval: self.lock_poll_interval.or(base.lock_poll_interval),
+            file_events: self.file_events.unwrap_or(base.file_events),
+            log_max_size: self.log_max_size.unwrap_or(base.log_max_size).max(4096),
+        }
+    }
+}
+
+/// A daemon's configuration, with the defaults for everything that was not said.
 pub(crate) fn config(tool: &Tool, options: &DaemonOptions) -> Result<Config, Failure> {
-    let mut config = Config::new();
-    let address = |text: &str| text.parse().map_err(|_| format!("`{text}` is not an address with a port"));
-    let bytes = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a number of bytes"));
-    let given = |option: Option<Duration>, name| match option {
-        Some(value) => Ok(Some(value)),
-        None => variable(tool, name, duration::parse),
-    };
-    if let Some(bind) = options.bind.map_or_else(|| variable(tool, "BIND", address), |bind| Ok(Some(bind)))? {
-        config.bind = bind;
-    }
-    // A time-out of nothing would end the daemon before its first client: zero is a way to write "off".
-    config.idle_timeout = given(options.idle_timeout, "IDLE_TIMEOUT")?.filter(|timeout| !timeout.is_zero());
-    if let Some(drain) = given(options.drain_timeout, "DRAIN_TIMEOUT")? {
-        config.drain_timeout = drain;
-    }
-    config.lock_poll_interval = given(options.lock_poll_interval, "LOCK_POLL_INTERVAL")?;
-    if options.no_lock_events || variable(tool, "NO_LOCK_EVENTS", switch)? == Some(true) {
-        config.file_events = FileEvents::Off;
-    }
-    let cap =
-        options.log_max_size.map_or_else(|| variable(tool, "LOG_MAX_SIZE", bytes), |cap| Ok(Some(cap)))?;
-    config.log_max_size = cap.unwrap_or(config.log_max_size).max(4096);
-    config.check().map_err(|error| refused(tool, options, &config, &error))?;
-    aileron_server::check_level(tool).map_err(|error| Failure::usage(error.to_string()))?;
-    Ok(config)
+    Ok(Given::resolve(tool, options)?.over(&Config::new()))
 }
 
 /// A value that cannot work, by the name of the option or the variable that it came with.
@@ -166,6 +200,22 @@ mod tests {
         let Command::Daemon(Daemon::Start(options)) = args.command else { panic!("a start") };
         let unset = Tool::new("no-such-tool-here", "0.0.0");
         assert_eq!(super::config(&unset, &options).unwrap(), config);
+    }
+
+    /// A restart keeps what the old daemon had, but for what is said now.
+    #[test]
+    fn what_is_given_counts_and_the_rest_stays() {
+        let mut old = Config::new();
+        old.bind = "127.0.0.1:4711".parse().unwrap();
+        old.idle_timeout = Some(Duration::from_mins(1));
+        old.file_events = FileEvents::Off;
+        let unset = Tool::new("no-such-tool-here", "0.0.0");
+        let over = |options: DaemonOptions| Given::resolve(&unset, &options).unwrap().over(&old);
+        assert_eq!(over(DaemonOptions::default()), old);
+        let said = DaemonOptions { idle_timeout: Some(Duration::ZERO), ..DaemonOptions::default() };
+        assert_eq!(over(said), Config { idle_timeout: None, ..old.clone() });
+        let said = DaemonOptions { log_max_size: Some(1), ..DaemonOptions::default() };
+        assert_eq!(over(said), Config { log_max_size: 4096, ..old.clone() });
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,11 @@ impl ProcessId {
     /// Whether that very process still exists (a zombie does not).
     pub fn is_alive(&self) -> bool {
         sys::start_time(self.pid).is_ok_and(|found| found == Some(self.start_time))
+    }
+
+    /// How long ago it started, to a second, suspend included. `None` where the platform does not tell.
+    pub fn age(&self) -> Option<Duration> {
+        sys::since_start(self.start_time)
     }
 }
 
@@ -194,6 +200,21 @@ pub fn find_holders(tool: &Tool) -> io::Result<Vec<Holder>> {
         }
     }
     Ok(found)
+}
+
+/// The process that keeps the directory locked, in which the owner writes under such a lock: for an error to name. One that
+/// was stopped in the middle of its writing keeps it for as long as it is stopped.
+///
+/// # Platform notes
+///
+/// Only Linux tells.
+pub fn find_writer(state_dir: &StateDir) -> Option<ProcessId> {
+    let directory = sys::path_identity(state_dir.root()).ok()?;
+    sys::all_pids().ok()?.into_iter().find_map(|pid| {
+        let holds = sys::held_flocks(pid).ok()?.iter().any(|held| held.file == directory);
+        let start_time = holds.then(|| sys::start_time(pid).ok().flatten()).flatten()?;
+        Some(ProcessId { pid, start_time })
+    })
 }
 
 /// P9 (b) of one process.

@@ -1,6 +1,6 @@
 //! What a daemon is told at its start.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use aileron_discovery::protocol::control::DaemonOptions;
@@ -72,6 +72,22 @@ impl Config {
         }
     }
 
+    /// What a daemon says it runs with, as the configuration of its successor. Not checked: see [`check`](Self::check).
+    ///
+    /// # Errors
+    ///
+    /// When its address is not one, as another version may write it.
+    pub fn from_options(options: &DaemonOptions) -> Result<Self, AddrParseError> {
+        Ok(Self {
+            bind: options.bind.parse()?,
+            idle_timeout: options.idle_timeout_ms.map(Duration::from_millis),
+            drain_timeout: Duration::from_millis(options.drain_timeout_ms),
+            lock_poll_interval: options.lock_poll_interval_ms.map(Duration::from_millis),
+            file_events: if options.lock_events { FileEvents::On } else { FileEvents::Off },
+            log_max_size: options.log_max_size,
+        })
+    }
+
     /// Checks what the types cannot.
     ///
     /// # Errors
@@ -104,5 +120,28 @@ impl Config {
             lock_events: self.file_events == FileEvents::On,
             log_max_size: self.log_max_size,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_daemon_says_of_itself_configures_its_successor() {
+        let mut config = Config::new();
+        for _ in 0..2 {
+            assert_eq!(Config::from_options(&config.to_options()).unwrap(), config);
+            config = Config {
+                bind: "[::1]:4711".parse().unwrap(),
+                idle_timeout: Some(Duration::from_millis(1500)),
+                drain_timeout: Duration::from_millis(1),
+                lock_poll_interval: Some(Duration::from_secs(3)),
+                file_events: FileEvents::Off,
+                log_max_size: 5000,
+            };
+        }
+        let odd = DaemonOptions { bind: "unix:/run/x".to_owned(), ..config.to_options() };
+        assert!(Config::from_options(&odd).is_err());
     }
 }

@@ -21,6 +21,7 @@
 
 mod activity;
 mod api;
+mod check;
 mod config;
 mod connections;
 mod context;
@@ -37,6 +38,7 @@ mod shared;
 mod sys;
 mod watch;
 
+pub use check::check;
 pub use config::{Config, ConfigError, FileEvents, MAX_POLL_INTERVAL, MAX_TIMEOUT, MIN_POLL_INTERVAL};
 pub use context::{Context, Fenced};
 pub use log::{LogError, LogFile, Terminal, check_level, init as init_log};

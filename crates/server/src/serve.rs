@@ -3,7 +3,9 @@
 use std::future::Future;
 
 use aileron_discovery::protocol::launch::{Failure, LaunchMessage, in_one_line};
-use aileron_discovery::{AcquireError, OwnerLock, PublishError, Shortage, StateDir, StateFile, failpoint};
+use aileron_discovery::{
+    AcquireError, OwnerLock, PublishError, Shortage, StateDir, StateFile, failpoint, process,
+};
 use axum::Router;
 
 use crate::config::Config;
@@ -109,6 +111,11 @@ where
 
 fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
     let root = state_dir.root().to_owned();
+    if let ServeError::Log(LogError::Open(busy @ PublishError::DirectoryBusy { .. }))
+    | ServeError::Run(RunError::Publish(busy @ PublishError::DirectoryBusy { .. })) = error
+    {
+        return kept_locked(state_dir, busy);
+    }
     // What ran out comes before any other advice.
     let short = Shortage::behind(error).map(Shortage::advice);
     let (step, path, hint) = match error {
@@ -129,5 +136,26 @@ fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
         message: in_one_line(error),
         path: Some(path.to_string_lossy().into_owned()),
         hint: short.or(hint).map(str::to_owned),
+    }
+}
+
+/// Nobody writes beside somebody who keeps the directory locked, the owner of the lock neither: a predecessor that was stopped
+/// between its last look and its `unlink` would take the record of whoever has published meanwhile. So the start fails, and says
+/// who is in the way.
+fn kept_locked(state_dir: &StateDir, error: &PublishError) -> Failure {
+    let writer = process::find_writer(state_dir).map(|process| process.pid);
+    let hint = writer.map_or_else(
+        || "see who has the directory open (`fuser`), and try again".to_owned(),
+        |pid| {
+            format!(
+                "process {pid} keeps it locked: if it is stopped, `kill -CONT {pid}` lets it go on; or end it"
+            )
+        },
+    );
+    Failure {
+        step: "write in the state directory".to_owned(),
+        message: in_one_line(error),
+        path: Some(state_dir.root().to_string_lossy().into_owned()),
+        hint: Some(hint),
     }
 }

@@ -8,6 +8,9 @@ use aileron_discovery::{Advertisement, Deadline, InstanceId, ProbeError, StateDi
 
 use crate::look::{Held, Look, LookError, look};
 
+/// Longer than anybody waits for a start, unless told to.
+const LONG: Duration = Duration::from_mins(1);
+
 /// A daemon that answered, and with [`proved`](Self::proved) one that is the record's.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -74,6 +77,13 @@ pub enum Finding {
         /// Its pid.
         pid: u32,
     },
+    /// This tool's daemon holds the lock, has been there for longer than a start takes, and there is no usable record of it.
+    Unadvertised {
+        /// Its pid.
+        pid: u32,
+        /// How long it has been there, and what is the matter with the record.
+        why: String,
+    },
     /// The lock is held and nobody that can be proved answers.
     Unresponsive {
         /// The recorded pid, if any.
@@ -136,6 +146,22 @@ pub(crate) fn explicit(state_dir: &StateDir) -> Option<String> {
     state_dir.tool().env("API_URL").map(|url| url.to_string_lossy().into_owned())
 }
 
+/// Who has been there for long is not called starting: most likely it was ready long ago, and something keeps it from writing
+/// its record (a full file system, a directory that somebody keeps locked).
+fn unadvertised(pid: u32, age: Option<Duration>, record: &str) -> Finding {
+    match age {
+        Some(age) if age >= LONG => {
+            let why = format!(
+                "{record}; pid {pid}, which holds the lock, has been up for {} s: it starts very slowly, or cannot write its \
+                 record, and its log says which",
+                age.as_secs()
+            );
+            Finding::Unadvertised { pid, why }
+        }
+        _ => Finding::Starting { pid },
+    }
+}
+
 /// Who keeps the lock without being found. Reads the process table, and is asked only where the answer matters.
 pub(crate) fn classify(state_dir: &StateDir, held: &Held, elapsed: Duration) -> Finding {
     if let Some(record) = &held.record
@@ -147,7 +173,7 @@ pub(crate) fn classify(state_dir: &StateDir, held: &Held, elapsed: Duration) -> 
     // is just starting here has replaced it.
     let holders = process::find_holders(state_dir.tool()).unwrap_or_default();
     if let Some(holder) = holders.iter().find(|holder| holder.lock.file == held.lock) {
-        return Finding::Starting { pid: holder.process.pid };
+        return unadvertised(holder.process.pid, holder.process.age(), &held.why);
     }
     if let Some(record) = &held.record
         && let Some(elsewhere) = Elsewhere::of(record)
@@ -156,4 +182,19 @@ pub(crate) fn classify(state_dir: &StateDir, held: &Held, elapsed: Duration) -> 
     }
     let pid = held.record.as_ref().map(|record| record.pid);
     Finding::Unresponsive { pid, why: held.why.clone(), elapsed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_been_there_for_minutes_is_not_starting() {
+        for age in [None, Some(Duration::ZERO), Some(LONG / 2)] {
+            assert!(matches!(unadvertised(7, age, ""), Finding::Starting { pid: 7 }), "{age:?}");
+        }
+        let found = unadvertised(7, Some(3 * LONG), "there is no record");
+        let Finding::Unadvertised { pid: 7, why } = found else { panic!("{found:?}") };
+        assert!(why.contains("there is no record") && why.contains("180 s"), "{why}");
+    }
 }

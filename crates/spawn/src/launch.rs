@@ -177,25 +177,67 @@ impl Launch {
 
     /// Launches, and waits until the daemon is ready, has failed, or the deadline passes.
     pub(crate) fn start(&self, state_dir: &StateDir, deadline: &Deadline) -> Result<Outcome, LaunchError> {
-        let mut env: Vec<_> = std::env::vars_os().filter(|(name, _)| is_allowed(name)).collect();
-        env.extend(self.env.iter().cloned());
         let program = self.program.file()?;
         let began = Deadline::after(Duration::MAX);
-        let still_written = deadline.within(BEING_WRITTEN);
-        let launched = loop {
-            match sys::launch(&program, &self.args, &env) {
-                Err(error)
-                    if error.kind() == io::ErrorKind::ExecutableFileBusy && !still_written.passed() =>
-                {
-                    still_written.pause(Duration::from_millis(5));
-                }
-                launched => break launched.map_err(|source| LaunchError::Spawn { program, source })?,
-            }
-        };
+        let env = self.environment();
+        let launched = once_written(deadline, || sys::launch(&program, &self.args, &env))
+            .map_err(|source| LaunchError::Spawn { program, source })?;
         failpoint!("launched");
         let running = Running { launched, began, log: state_dir.path(StateFile::Log) };
         running.listen(deadline)
     }
+
+    /// Has the same program, in the same environment, do something that comes to an end by itself, and waits for that end.
+    pub(crate) fn rehearse(&self, args: &[OsString], deadline: &Deadline) -> Result<Rehearsal, LaunchError> {
+        let program = self.program.file()?;
+        let env = self.environment();
+        let mut launched = once_written(deadline, || sys::launch_to_end(&program, args, &env))
+            .map_err(|source| LaunchError::Spawn { program, source })?;
+        let end = loop {
+            match sys::hear(&mut launched, deadline, &mut Vec::new()) {
+                Heard::Bytes => {}
+                Heard::Gone(status) => break Some(ChildEnd(status)),
+                Heard::Deadline => break None,
+            }
+        };
+        if end.is_none() {
+            // Gone already is as well; and where its end is told to nobody (`SIGCHLD` ignored) it is not waited for.
+            let _gone_already = match &launched.handle {
+                Some(handle) => handle.signal(sys::Signal::Kill),
+                None => launched.child.kill(),
+            };
+            let _reaped = launched.child.wait();
+        }
+        Ok(Rehearsal { end, said: tail(&mut launched.output) })
+    }
+
+    fn environment(&self) -> Vec<(OsString, OsString)> {
+        let mut env: Vec<_> = std::env::vars_os().filter(|(name, _)| is_allowed(name)).collect();
+        env.extend(self.env.iter().cloned());
+        env
+    }
+}
+
+/// Tries again for a moment while the program's file is being written.
+fn once_written(deadline: &Deadline, launch: impl Fn() -> io::Result<Launched>) -> io::Result<Launched> {
+    let still_written = deadline.within(BEING_WRITTEN);
+    loop {
+        match launch() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && !still_written.passed() => {
+                still_written.pause(Duration::from_millis(5));
+            }
+            launched => return launched,
+        }
+    }
+}
+
+/// How a command that was to end by itself went.
+#[derive(Debug)]
+pub(crate) struct Rehearsal {
+    /// `None`: it had not ended by the deadline, and was killed.
+    pub(crate) end: Option<ChildEnd>,
+    /// The last lines of what it wrote.
+    pub(crate) said: String,
 }
 
 impl Program {

@@ -15,6 +15,8 @@
 //!
 //! *Asking* ([`call`]) is one request to whatever daemon there is by then, and once more where that is safe. With the cargo
 //! feature `client`, off by default because it needs tokio and hyper, `Client` does the same for async programs.
+//!
+//! *Restarting* ([`restart`]) has the new program check that it could start, then stops, then starts, all under one gate.
 
 mod answer;
 mod call;
@@ -28,7 +30,9 @@ mod find;
 mod http;
 mod launch;
 mod look;
+mod owner;
 mod patience;
+mod restart;
 mod retry;
 mod start;
 mod stop;
@@ -47,6 +51,7 @@ pub use fault::{CallError, ClientError, Fault};
 pub use find::{FindError, Finding, Found, find};
 pub use launch::hear_children;
 pub use launch::{ChildEnd, Launch, LaunchError, Program};
+pub use restart::{Predecessor, RestartError, RestartOptions, Restarted, Successor, restart};
 pub use stop::{Force, How, OnStop, StopError, StopOptions, StopOutcome, Stopped, stop};
 pub use target::Resolved;
 pub use version::VersionRule;

@@ -10,7 +10,7 @@ use crate::find::{Finding, classify};
 use crate::look::{Held, Quiet};
 
 /// How long a daemon that holds the lock may say nothing before it is called unresponsive.
-const SILENT: Duration = Duration::from_secs(5);
+pub(crate) const SILENT: Duration = Duration::from_secs(5);
 
 /// How long it may refuse connections: a daemon that is leaving has closed its port and drains for up to 10 s.
 const REFUSING: Duration = Duration::from_secs(15);
@@ -31,8 +31,8 @@ pub(crate) struct Unproved {
 }
 
 impl Unproved {
-    pub(crate) fn new(deadline: Deadline) -> Self {
-        Self { deadline, since: Instant::now(), not_before: Duration::ZERO }
+    pub(crate) fn since(since: Instant, deadline: Deadline) -> Self {
+        Self { deadline, since, not_before: Duration::ZERO }
     }
 
     /// Goes on waiting, or says what the matter is. The process table is read only once the patience is over: who has just
@@ -54,7 +54,10 @@ impl Unproved {
                 pid: Some(pid),
                 elapsed: self.deadline.elapsed(),
             }),
-            Finding::Starting { .. } => {
+            Finding::Unadvertised { pid, why } if self.deadline.passed() => {
+                Err(EnsureError::Unresponsive { pid: Some(pid), why, elapsed: self.deadline.elapsed() })
+            }
+            Finding::Starting { .. } | Finding::Unadvertised { .. } => {
                 self.not_before = waited + NEXT_LOOK;
                 Ok(())
             }

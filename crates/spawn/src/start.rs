@@ -1,5 +1,7 @@
 //! The steps of a start: look, gate, look again, launch, verify.
 
+use std::time::Instant;
+
 use aileron_discovery::protocol::control::StopRequest;
 use aileron_discovery::{
     Advertisement, Deadline, GateError, Hold, StartGate, StateDir, StateFile, failpoint,
@@ -10,7 +12,7 @@ use crate::ensure::{Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, Mi
 use crate::find::Found;
 use crate::launch::{Launch, LaunchError, Outcome, Running};
 use crate::look::{Look, Quiet, look_for_use, prove};
-use crate::patience::Unproved;
+use crate::patience::{SILENT, Unproved};
 use crate::version::Fit;
 use crate::wait::Backoff;
 
@@ -32,6 +34,8 @@ pub(crate) struct Start<'a> {
     launches: u32,
     /// The daemon that this call has had end.
     replaced: Option<Box<Advertisement>>,
+    /// Since when whoever holds the lock has been silent.
+    silent_since: Option<Instant>,
 }
 
 impl<'a> Start<'a> {
@@ -50,7 +54,14 @@ impl<'a> Start<'a> {
             remakes: 0,
             launches: 0,
             replaced: None,
+            silent_since: None,
         }
+    }
+
+    /// For a caller that has made the directory already: the mode that it had before, as
+    /// [`StateDir::create`] returns it.
+    pub(crate) fn having_tightened(self, tightened_from: Option<u32>) -> Self {
+        Self { tightened_from, ..self }
     }
 
     pub(crate) fn run(mut self) -> Result<Ensured, EnsureError> {
@@ -72,6 +83,23 @@ impl<'a> Start<'a> {
         }
     }
 
+    /// The same for a caller that has the gate, and has had the owner end under it. The gate is let go of only if it no longer
+    /// stands at its path, where it keeps nobody out.
+    pub(crate) fn run_under(mut self, gate: StartGate) -> Result<Ensured, EnsureError> {
+        let mut backoff = Backoff::new();
+        while gate.still_stands() {
+            if let Some(ensured) = self.attempt_under(&gate)? {
+                return Ok(ensured);
+            }
+            if self.deadline.passed() {
+                return Err(self.in_progress("starting over: what was started went away again", None));
+            }
+            backoff.pause(&self.deadline);
+        }
+        drop(gate);
+        self.run()
+    }
+
     /// One way through the gate. `None`: something changed underneath; begin again.
     fn attempt(&mut self) -> Result<Option<Ensured>, EnsureError> {
         let may_start = self.may_start()?;
@@ -86,8 +114,13 @@ impl<'a> Start<'a> {
             Passed::NoDirectory => return Err(self.forbidden()),
         };
         failpoint!("gate_passed");
+        self.attempt_under(&gate)
+    }
+
+    /// The part of an attempt for which the gate is held.
+    fn attempt_under(&mut self, gate: &StartGate) -> Result<Option<Ensured>, EnsureError> {
         if self.options.hold == HoldRule::Clear {
-            Hold::clear(&gate)?;
+            Hold::clear(gate)?;
         }
         let stale = match self.wait_for_owner()? {
             Owned::Found(found) if self.fits(&found)? => return Ok(Some(Ensured::Found(found))),
@@ -109,7 +142,7 @@ impl<'a> Start<'a> {
         if !gate.still_stands() {
             return self.begin_again();
         }
-        self.launch(&gate, stale)
+        self.launch(gate, stale)
     }
 
     /// Launches, and keeps the gate until the daemon has proved itself like any other.
@@ -187,9 +220,23 @@ impl<'a> Start<'a> {
         Ok(None)
     }
 
-    fn look_for_use(&self) -> Result<Look, EnsureError> {
+    /// A look at somebody silent takes its time, and is cut short where the patience with silence ends.
+    fn look_for_use(&mut self) -> Result<Look, EnsureError> {
         let told = self.replaced.as_ref().and_then(|record| record.instance.as_ref());
-        Ok(look_for_use(self.state_dir, told, &self.deadline)?)
+        let began = Instant::now();
+        let left = self.silent_since.and_then(|since| SILENT.checked_sub(since.elapsed()));
+        let deadline = left.map_or(self.deadline, |left| self.deadline.within(left));
+        let seen = look_for_use(self.state_dir, told, &deadline)?;
+        self.silent_since = match &seen {
+            Look::Held(held) if held.quiet == Quiet::Silent => self.silent_since.or(Some(began)),
+            _ => None,
+        };
+        Ok(seen)
+    }
+
+    /// A patience that has been tried already if the last look met silence.
+    fn unproved(&self) -> Unproved {
+        Unproved::since(self.silent_since.unwrap_or_else(Instant::now), self.deadline)
     }
 
     /// Whether a daemon that is found is all that was asked for. To clear a hold takes the gate.
@@ -251,9 +298,9 @@ impl<'a> Start<'a> {
     }
 
     /// Waits for the gate, looking again meanwhile: whoever has it is about to have a daemon for us as well.
-    fn pass_gate(&self) -> Result<Passed, EnsureError> {
+    fn pass_gate(&mut self) -> Result<Passed, EnsureError> {
         let mut backoff = Backoff::new();
-        let mut unproved = Unproved::new(self.deadline);
+        let mut unproved = self.unproved();
         loop {
             match StartGate::try_acquire(self.state_dir) {
                 Ok(Some(gate)) => return Ok(Passed::Gate(gate)),
@@ -268,7 +315,7 @@ impl<'a> Start<'a> {
                 // Somebody at the recorded address who says nothing is as stuck for us as for whoever has the gate, and a
                 // hundred of us need not find out one after the other. All else may be the start that is in progress.
                 Look::Held(held) if held.quiet == Quiet::Silent => unproved.judge(self.state_dir, &held)?,
-                _ => unproved = Unproved::new(self.deadline),
+                _ => unproved = self.unproved(),
             }
             if self.deadline.passed() {
                 return Err(self.in_progress("waiting for the start gate, which another client holds", None));
@@ -278,9 +325,9 @@ impl<'a> Start<'a> {
     }
 
     /// Under the gate: a held lock has an owner that is starting, leaving, or stuck. Nobody else can launch meanwhile.
-    fn wait_for_owner(&self) -> Result<Owned, EnsureError> {
+    fn wait_for_owner(&mut self) -> Result<Owned, EnsureError> {
         let mut backoff = Backoff::new();
-        let mut unproved = Unproved::new(self.deadline);
+        let mut unproved = self.unproved();
         loop {
             match self.look_for_use()? {
                 Look::Found(found) => return Ok(Owned::Found(found)),

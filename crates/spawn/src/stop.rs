@@ -3,25 +3,16 @@
 use std::io;
 use std::time::Duration;
 
-use aileron_discovery::process::{self, Holder, ProcessId, Refusal};
-use aileron_discovery::protocol::control::StopRequest;
+use aileron_discovery::process::{self, Holder, Refusal};
 use aileron_discovery::{
-    AcquireError, Advertisement, Deadline, FileId, GateError, Hold, HoldError, LockProbe, ProbeError,
-    Reading, StartGate, StateDir, StateDirError, failpoint, probe_lock,
+    AcquireError, Deadline, GateError, Hold, HoldError, LockProbe, ProbeError, StartGate, StateDir,
+    StateDirError, failpoint, probe_lock,
 };
 
-use crate::control::request_stop;
-use crate::look::{Quiet, prove};
-use crate::sys::{ProcessHandle, Signal};
+use crate::owner::Owner;
 use crate::wait::Backoff;
 
-/// How long the request may take to be accepted before `SIGTERM` is sent.
-const REQUEST: Duration = Duration::from_secs(2);
-
-/// How long a killed process may take to be gone: the kernel may have to finish a write for it.
-const AFTER_KILL: Duration = Duration::from_secs(5);
-
-/// How often the directory may be deleted while a hold is being set in it.
+/// How often the directory may be deleted while its gate is being passed.
 const REMAKES: u32 = 20;
 
 /// Whether the daemon is killed at the deadline.
@@ -152,7 +143,7 @@ pub fn stop(state_dir: &StateDir, options: StopOptions, deadline: Deadline) -> R
             Err(StopError::Gate(AcquireError::Io { .. })) if !probe_lock(state_dir)?.is_held() => None,
             passed => passed?,
         },
-        OnStop::Hold => Some(pass_gate_and_hold(state_dir, &deadline)?),
+        OnStop::Hold => Some(pass_gate_making(state_dir, &deadline, Hold::set)?.0),
     };
     failpoint!("stop_begun");
     let probe = match &gate {
@@ -160,26 +151,31 @@ pub fn stop(state_dir: &StateDir, options: StopOptions, deadline: Deadline) -> R
         None => LockProbe::Absent,
     };
     let outcome = match probe {
-        LockProbe::Held(lock) => Target::find(state_dir, lock).stop(state_dir, options.force, &deadline)?,
+        LockProbe::Held(lock) => Owner::find(state_dir, lock).stop(state_dir, options.force, &deadline)?,
         LockProbe::Absent | LockProbe::Free(_) => StopOutcome::NotRunning,
     };
     Ok(Stopped { outcome, orphans: orphans(state_dir) })
 }
 
-fn orphans(state_dir: &StateDir) -> Vec<Holder> {
+pub(crate) fn orphans(state_dir: &StateDir) -> Vec<Holder> {
     let mut holders = process::find_holders(state_dir.tool()).unwrap_or_default();
     holders.retain(|holder| holder.is_orphan_of(state_dir));
     holders
 }
 
-/// Makes the directory where there is none: a hold is a file in it, and has to outlast an `rm -rf` at the wrong moment.
-fn pass_gate_and_hold(state_dir: &StateDir, deadline: &Deadline) -> Result<StartGate, StopError> {
-    let mut remakes = 0;
+/// Makes the directory where there is none, and does under its gate what has to outlast an `rm -rf` at the wrong moment. Returns
+/// the mode that the directory had too, if it has been tightened.
+pub(crate) fn pass_gate_making(
+    state_dir: &StateDir,
+    deadline: &Deadline,
+    under: impl Fn(&StartGate) -> Result<(), HoldError>,
+) -> Result<(StartGate, Option<u32>), StopError> {
+    let (mut remakes, mut tightened_from) = (0, None);
     loop {
-        state_dir.create()?;
+        tightened_from = state_dir.create()?.or(tightened_from);
         if let Some(gate) = pass_gate(state_dir, deadline)? {
-            match Hold::set(&gate) {
-                Ok(()) if gate.still_stands() => return Ok(gate),
+            match under(&gate) {
+                Ok(()) if gate.still_stands() => return Ok((gate, tightened_from)),
                 Err(HoldError::StateDir(StateDirError::Missing { .. })) | Ok(()) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -203,133 +199,5 @@ fn pass_gate(state_dir: &StateDir, deadline: &Deadline) -> Result<Option<StartGa
             Err(GateError::Refused(error)) => return Err(StopError::Gate(error)),
             Err(_) => return Ok(None),
         }
-    }
-}
-
-/// Who holds the lock, as far as it can be proved.
-struct Target {
-    lock: FileId,
-    record: Option<Box<Advertisement>>,
-    process: Result<(ProcessId, ProcessHandle), Refusal>,
-}
-
-impl Target {
-    fn find(state_dir: &StateDir, lock: FileId) -> Self {
-        let record = match Advertisement::read(state_dir) {
-            Ok(Reading::Present(record)) => Some(record),
-            _ => None,
-        };
-        let recorded = match &record {
-            Some(record) => open_first(record.pid, || process::prove_recorded(record, lock)),
-            None => Err(Refusal::Unidentified),
-        };
-        // A record that is missing or names somebody else does not make the holder unknown.
-        let process = recorded.or_else(|refusal| by_holder(state_dir, lock).ok_or(refusal));
-        Self { lock, record, process }
-    }
-
-    fn stop(self, state_dir: &StateDir, force: Force, deadline: &Deadline) -> Result<StopOutcome, StopError> {
-        let mut how = How::Request;
-        let request = deadline.within(REQUEST);
-        let accepted = self.request(state_dir, &request);
-        failpoint!("stop_requested");
-        let (pid, ended) = match self.process {
-            Ok((id, handle)) => {
-                let mut ended = false;
-                if !accepted {
-                    // It may be leaving already, its port closed; a second signal would cut its drain short.
-                    ended = handle.wait(&request);
-                    if !ended {
-                        how = How::Sigterm;
-                        signal(&handle, id.pid, Signal::Term)?;
-                    }
-                }
-                ended = ended || handle.wait(deadline);
-                if !ended && force == Force::AtDeadline {
-                    how = How::Sigkill;
-                    signal(&handle, id.pid, Signal::Kill)?;
-                    ended = handle.wait(&Deadline::after(AFTER_KILL));
-                }
-                (id.pid, ended)
-            }
-            // It took the request, so it is the daemon, only not one whose process can be held on to from here.
-            Err(_) if accepted => (self.record.as_ref().map_or(0, |record| record.pid), true),
-            // Who was just leaving, or looked at the lock for a moment, is gone by now.
-            Err(_) if is_released(state_dir, self.lock, &request) => return Ok(StopOutcome::NotRunning),
-            Err(refusal) => return Err(StopError::Unproved { refusal }),
-        };
-        let after = if how == How::Sigkill { Deadline::after(AFTER_KILL) } else { *deadline };
-        if !ended || !is_released(state_dir, self.lock, &after) {
-            return Err(StopError::StillRunning { pid, elapsed: deadline.elapsed() });
-        }
-        // A record that names another process says nothing of this one's port.
-        match self.record.as_ref().filter(|record| record.pid == pid) {
-            Some(record) if !is_closed(state_dir, record, &after) => {
-                Err(StopError::PortOpen { pid, address: record.url.address() })
-            }
-            _ => Ok(StopOutcome::Stopped { pid, how }),
-        }
-    }
-
-    /// Asks the daemon, once it has proved itself; whether it accepted.
-    fn request(&self, state_dir: &StateDir, deadline: &Deadline) -> bool {
-        let Some(record) = &self.record else { return false };
-        matches!(prove(state_dir, record, deadline), Ok(Some(_)))
-            && request_stop(record, StopRequest::default(), deadline).is_ok()
-    }
-}
-
-/// P9: the handle first, the proof second, so that what was proved is what is signalled.
-fn open_first(
-    pid: u32,
-    prove: impl FnOnce() -> Result<ProcessId, Refusal>,
-) -> Result<(ProcessId, ProcessHandle), Refusal> {
-    let handle = ProcessHandle::open(pid).map_err(|source| Refusal::Unknown { pid, source })?;
-    let handle = handle.ok_or(Refusal::Gone(pid))?;
-    Ok((prove()?, handle))
-}
-
-fn by_holder(state_dir: &StateDir, lock: FileId) -> Option<(ProcessId, ProcessHandle)> {
-    let tool = state_dir.tool();
-    let found = process::find_holders(tool).ok()?.into_iter().find(|holder| holder.lock.file == lock)?;
-    let pid = found.process.pid;
-    let again = || match process::prove_holder(tool, pid)? {
-        holder if holder.lock.file == lock => Ok(holder.process),
-        _ => Err(Refusal::NotHolding(pid)),
-    };
-    open_first(pid, again).ok()
-}
-
-fn signal(handle: &ProcessHandle, pid: u32, signal: Signal) -> Result<(), StopError> {
-    handle.signal(signal).map_err(|source| StopError::Signal { pid, source })
-}
-
-/// Whether the lock that the daemon held is free, or is no longer the lock.
-fn is_released(state_dir: &StateDir, lock: FileId, deadline: &Deadline) -> bool {
-    let mut backoff = Backoff::new();
-    loop {
-        match probe_lock(state_dir) {
-            Ok(LockProbe::Held(held)) if held == lock => {}
-            Ok(_) | Err(ProbeError::StateDir(_)) => return true,
-            Err(_) => {}
-        }
-        if deadline.passed() {
-            return false;
-        }
-        backoff.pause(deadline);
-    }
-}
-
-/// Whether nobody answers at the recorded address, or by now somebody else does.
-fn is_closed(state_dir: &StateDir, record: &Advertisement, deadline: &Deadline) -> bool {
-    let mut backoff = Backoff::new();
-    loop {
-        if let Err((Quiet::Refusing | Quiet::Stranger, _)) = prove(state_dir, record, deadline) {
-            return true;
-        }
-        if deadline.passed() {
-            return false;
-        }
-        backoff.pause(deadline);
     }
 }

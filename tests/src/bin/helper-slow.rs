@@ -1,6 +1,8 @@
 //! An embedder that takes its time, or fails, and its own client: `helper-slow ensure MS ARGS…` has `helper-slow ARGS…`
 //! launched and waits for it; `helper-slow again ROUNDS ARGS…` starts and stops it that often in one process, which must then
-//! have what it had before. Each launch is counted in the file that `--count` names, before anything else is done.
+//! have what it had before; `helper-slow restart MS CHECK ARGS…` has it take the old one's place if `helper-slow check CHECK`
+//! says that it could start (`ok`), and not if that fails (`fail`) or goes on and on (`hang`). Each launch is counted in the
+//! file that `--count` names, before anything else is done.
 //!
 //! What `DAEMON_FAILPOINT` says is the launched daemon's `AILERON_FAILPOINT`. `CLOSED_STREAMS` has the client close its
 //! standard streams first, and speak on a duplicate.
@@ -22,11 +24,12 @@ mod slow {
     use std::process::ExitCode;
     use std::time::Duration;
 
+    use aileron_discovery::protocol::launch::in_one_line;
     use aileron_discovery::{Deadline, StateDir};
     use aileron_server::AppError;
     use aileron_spawn::{
-        Autostart, EnsureOptions, Ensured, Force, HoldRule, Launch, OnStop, StopOptions, VersionRule,
-        ensure_running, stop,
+        Autostart, EnsureOptions, Ensured, Force, HoldRule, Launch, OnStop, Predecessor, RestartError,
+        RestartOptions, StopOptions, Successor, VersionRule, ensure_running, restart, stop,
     };
     use aileron_tests::embedder::{Embedder, count_line, count_one};
     use aileron_tests::{Belongings, PROMPT, sys, until};
@@ -39,6 +42,8 @@ mod slow {
         match args.split_first() {
             Some((first, rest)) if first == "ensure" => client(rest),
             Some((first, rest)) if first == "again" => again(rest),
+            Some((first, rest)) if first == "restart" => restarter(rest),
+            Some((first, rest)) if first == "check" => check(rest),
             _ => daemon(args),
         }
     }
@@ -65,6 +70,41 @@ mod slow {
                 Some(other) => panic!("no such fault: {other}"),
             }
         })
+    }
+
+    fn check(args: &[String]) -> ExitCode {
+        match args.first().map(String::as_str) {
+            Some("ok") => ExitCode::SUCCESS,
+            Some("fail") => {
+                writeln!(std::io::stderr(), "the well is dry").expect("somebody reads");
+                ExitCode::from(3)
+            }
+            Some("hang") => loop {
+                std::thread::park();
+            },
+            other => panic!("no such check: {other:?}"),
+        }
+    }
+
+    /// Prints `restarted URL`, or what went wrong.
+    fn restarter(args: &[String]) -> ExitCode {
+        let [patience, check, args @ ..] = args else { panic!("a time and a check") };
+        let patience = Duration::from_millis(patience.parse().expect("milliseconds"));
+        let state_dir = StateDir::resolve(&aileron_cli::tool(), None).expect("a state directory");
+        let successor = |_: Option<&Predecessor>| Successor {
+            launch: launch(&state_dir, args),
+            check: ["check", check].map(OsString::from).to_vec(),
+        };
+        let options = RestartOptions { force: Force::Never, stop_within: patience };
+        let restarted = restart(&state_dir, successor, options, Deadline::after(patience));
+        let (text, status) = match restarted.map(|restarted| restarted.ensured) {
+            Ok(Ensured::Started { daemon, .. }) => (format!("restarted {}", daemon.url()), 0),
+            Ok(other) => (format!("{other:?}"), 1),
+            Err(RestartError::Check { said, .. }) => (format!("check failed: {said}"), 1),
+            Err(error) => (in_one_line(&error), 1),
+        };
+        writeln!(std::io::stdout(), "{text}").expect("the test reads");
+        ExitCode::from(status)
     }
 
     /// Prints `found URL` or `started URL`, or what went wrong.

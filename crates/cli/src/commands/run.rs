@@ -1,11 +1,12 @@
 //! `daemon run` and the hidden `daemon serve`: being the daemon.
 
+use aileron_discovery::AcquireError;
 use aileron_discovery::protocol::launch::{LaunchMessage, LaunchPipe};
-use aileron_discovery::{AcquireError, StateDirError};
-use aileron_server::{Config, Ended, RunError, ServeError, Terminal, serve};
+use aileron_server::{Config, Ended, ServeError, Terminal, serve};
 use aileron_spawn::Finding;
 use serde_json::json;
 
+use super::start::note_tightened;
 use crate::args::{Run, Serve};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -18,12 +19,7 @@ pub(crate) fn run(settings: &Settings, args: &Run, output: Output) -> Result<Exi
     if args.check {
         return check(settings, &config, output);
     }
-    if let Some(mode) = settings.state_dir.create()? {
-        output.note(&format!(
-            "tightened `{}` from mode {mode:04o} to 0700",
-            settings.state_dir.root().display()
-        ));
-    }
+    note_tightened(settings, settings.state_dir.create()?, output);
     let say_ready = |message: LaunchMessage| {
         if let LaunchMessage::Ready { record } = message {
             output.detail(&format!("listening on {}", record.url));
@@ -54,18 +50,9 @@ fn status_of(ended: Ended) -> ExitStatus {
     if ended.reason.exit_status() == 0 { ExitStatus::Done } else { ExitStatus::Failed }
 }
 
-/// What a start would need, without being one: nothing is created, locked or published.
+/// What a start would need, without being one.
 fn check(settings: &Settings, config: &Config, output: Output) -> Result<ExitStatus, Failure> {
-    match settings.state_dir.check() {
-        Ok(()) | Err(StateDirError::Missing { .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let mut address = config.bind;
-    address.set_port(0);
-    let bound = std::net::TcpListener::bind(address).map_err(|source| RunError::Bind { address, source });
-    bound.map_err(ServeError::Run)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    runtime.map_err(|source| ServeError::Run(RunError::System { step: "start the runtime", source }))?;
+    aileron_server::check(&settings.state_dir, config)?;
     output.result(&json!({ "schema": 1, "ok": true }), "ok");
     Ok(ExitStatus::Done)
 }

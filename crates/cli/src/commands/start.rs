@@ -74,10 +74,7 @@ fn ensure(
         Ensured::Explicit(url) => print(&url, "explicit", None, None, output),
         Ensured::Found(found) => print_found(&found, "found", output),
         Ensured::Started { daemon, reason, tightened_from } => {
-            if let Some(mode) = tightened_from {
-                let path = settings.state_dir.root().display();
-                output.note(&format!("tightened `{path}` from mode {mode:04o} to 0700"));
-            }
+            note_tightened(settings, tightened_from, output);
             match reason {
                 StartReason::Stale(why) => output.detail(&format!("the record was stale: {why}")),
                 StartReason::Replaced(version) => {
@@ -93,11 +90,24 @@ fn ensure(
     Ok(ExitStatus::Done)
 }
 
-fn launch(settings: &Settings, config: &Config) -> Launch {
+pub(super) fn note_tightened(settings: &Settings, from: Option<u32>, output: Output) {
+    if let Some(mode) = from {
+        let path = settings.state_dir.root().display();
+        output.note(&format!("tightened `{path}` from mode {mode:04o} to 0700"));
+    }
+}
+
+pub(super) fn launch(settings: &Settings, config: &Config) -> Launch {
+    let launch = Launch::of_this_program(arguments(settings, &["daemon", "serve"], config));
+    launch.passing_on(&settings.tool, &["LOG", "LOG_LEVEL"])
+}
+
+/// The arguments with which this program does something for a daemon of this directory and configuration.
+pub(super) fn arguments(settings: &Settings, command: &[&str], config: &Config) -> Vec<OsString> {
     let mut args = ["--state-dir".into(), settings.state_dir.root().as_os_str().to_owned()].to_vec();
-    args.extend(["daemon", "serve"].map(OsString::from));
+    args.extend(command.iter().map(OsString::from));
     args.extend(settings::to_arguments(config));
-    Launch::of_this_program(args).passing_on(&settings.tool, &["LOG", "LOG_LEVEL"])
+    args
 }
 
 fn print_found(found: &Found, outcome: &str, output: Output) {

@@ -103,6 +103,9 @@ impl Report {
                 report.why = stale.map(|why| format!("the record is stale: {why}"));
             }
             Finding::Starting { pid } => (report.state, report.pid) = (State::Starting, Some(pid)),
+            Finding::Unadvertised { pid, why } => {
+                (report.state, report.pid, report.why) = (State::Unresponsive, Some(pid), Some(why));
+            }
             Finding::Unresponsive { pid, why, elapsed } => {
                 (report.state, report.pid) = (State::Unresponsive, pid);
                 report.why = Some(format!("{why} (tried for {})", duration::show(elapsed)));

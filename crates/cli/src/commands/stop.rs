@@ -1,8 +1,9 @@
 //! `daemon stop`: having none.
 
 use aileron_discovery::Deadline;
+use aileron_discovery::process::Holder;
 use aileron_spawn::{Force, How, OnStop, StopOptions, StopOutcome};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::start::refuse_explicit;
 use crate::args::Stop;
@@ -23,11 +24,7 @@ pub(crate) fn stop(settings: &Settings, args: &Stop, output: Output) -> Result<E
         StopOutcome::NotRunning => ("not_running", None, None),
         StopOutcome::Stopped { pid, how } => ("stopped", Some(pid), Some(how_name(how))),
     };
-    let orphans: Vec<_> = stopped
-        .orphans
-        .iter()
-        .map(|orphan| json!({ "pid": orphan.process.pid, "lock": orphan.lock.path.to_string_lossy() }))
-        .collect();
+    let orphans = document_orphans(&stopped.orphans);
     let document = json!({ "schema": 1, "outcome": outcome, "pid": pid, "how": how, "hold": args.hold, "orphans": orphans });
     let text = match (pid, how) {
         (Some(pid), Some(how)) => format!("stopped pid {pid} ({how})"),
@@ -39,13 +36,23 @@ pub(crate) fn stop(settings: &Settings, args: &Stop, output: Output) -> Result<E
     } else {
         output.note(&text);
     }
-    for orphan in &stopped.orphans {
-        output.note(&format!("an orphan of this directory still runs: pid {}", orphan.process.pid));
-    }
+    note_orphans(&stopped.orphans, output);
     Ok(ExitStatus::Done)
 }
 
-fn how_name(how: How) -> &'static str {
+pub(super) fn document_orphans(orphans: &[Holder]) -> Value {
+    let document =
+        |orphan: &Holder| json!({ "pid": orphan.process.pid, "lock": orphan.lock.path.to_string_lossy() });
+    orphans.iter().map(document).collect()
+}
+
+pub(super) fn note_orphans(orphans: &[Holder], output: Output) {
+    for orphan in orphans {
+        output.note(&format!("an orphan of this directory still runs: pid {}", orphan.process.pid));
+    }
+}
+
+pub(super) fn how_name(how: How) -> &'static str {
     match how {
         How::Request => "request",
         How::Sigterm => "sigterm",

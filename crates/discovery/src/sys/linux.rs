@@ -23,6 +23,15 @@ pub(crate) fn start_time(pid: u32) -> io::Result<Option<u64>> {
     Ok(stat_fields(pid)?.and_then(|fields| fields.get(19).and_then(|field| field.parse().ok())))
 }
 
+/// How long ago that was, in time that runs through suspend as the start time does (`proc_pid_stat(5)`).
+pub(crate) fn since_start(start_time: u64) -> Option<std::time::Duration> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now = std::time::Duration::new(u64::try_from(now.tv_sec).ok()?, u32::try_from(now.tv_nsec).ok()?);
+    let ticks_per_second = rustix::param::clock_ticks_per_second();
+    let whole = std::time::Duration::from_secs(start_time.checked_div(ticks_per_second)?);
+    Some(now.saturating_sub(whole))
+}
+
 /// Field 4: the parent.
 pub(crate) fn parent(pid: u32) -> io::Result<Option<u32>> {
     Ok(stat_fields(pid)?.and_then(|fields| fields.get(1).and_then(|field| field.parse().ok())))
@@ -129,5 +138,12 @@ mod tests {
     fn this_process_has_a_start_time_and_no_stranger_has() {
         assert!(start_time(std::process::id()).unwrap().is_some());
         assert_eq!(start_time(u32::MAX).unwrap(), None);
+    }
+
+    #[test]
+    fn a_process_that_just_started_is_young_and_the_first_one_is_not() {
+        let age = |pid| since_start(start_time(pid).unwrap().unwrap()).unwrap();
+        assert!(age(std::process::id()) < std::time::Duration::from_mins(1));
+        assert!(age(1) > age(std::process::id()));
     }
 }

@@ -116,6 +116,15 @@ pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether files could be made in the directory at `path` (`access(2)`, which says `EROFS` of a file system too).
+pub(crate) fn may_create_in(path: &Path) -> io::Result<()> {
+    use rustix::fs::Access;
+    if !path.is_dir() {
+        return Err(Errno::NOTDIR.into());
+    }
+    Ok(rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
 /// How a directory is opened.
 pub(super) const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);

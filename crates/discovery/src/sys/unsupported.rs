@@ -12,6 +12,10 @@ pub(crate) fn start_time(_pid: u32) -> io::Result<Option<u64>> {
     unsupported()
 }
 
+pub(crate) fn since_start(_start_time: u64) -> Option<std::time::Duration> {
+    None
+}
+
 pub(crate) fn parent(_pid: u32) -> io::Result<Option<u32>> {
     unsupported()
 }

@@ -114,6 +114,11 @@ pub(crate) fn home_dir() -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
+/// Access lists are not evaluated here: only the attempt tells.
+pub(crate) fn may_create_in(path: &Path) -> io::Result<()> {
+    if path.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+}
+
 /// A directory below the user's profile inherits an access list of that user alone.
 pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)

@@ -32,19 +32,45 @@ pub(crate) fn launch(
 ) -> io::Result<Launched> {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let write = above_the_streams(write)?;
+    let told = [OsStr::new("--launch-fd").to_owned(), write.as_raw_fd().to_string().into()];
+    spawn(program, &[args, &told].concat(), env, read, Some(write))
+}
+
+/// The same for a command that ends by itself and says with its exit status how it went: it is handed no pipe, and the one
+/// that is returned has ended.
+///
+/// # Errors
+///
+/// As for [`launch`].
+pub(crate) fn launch_to_end(
+    program: &Path,
+    args: &[OsString],
+    env: &[(OsString, OsString)],
+) -> io::Result<Launched> {
+    let (read, _) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    spawn(program, args, env, read, None)
+}
+
+fn spawn(
+    program: &Path,
+    args: &[OsString],
+    env: &[(OsString, OsString)],
+    pipe: OwnedFd,
+    inherited: Option<OwnedFd>,
+) -> io::Result<Launched> {
     let output = super::nameless_file()?;
     let (hear, complain) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let complain = above_the_streams(complain)?;
-    let image = Image::new(program, args, write.as_raw_fd(), env)?;
+    let image = Image::new(program, args, env)?;
     let mut command = Command::new(program);
     command
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::from(output.try_clone()?))
         .stderr(Stdio::from(output.try_clone()?));
-    become_free(&mut command, image, write.as_raw_fd(), complain.as_raw_fd());
+    become_free(&mut command, image, inherited.as_ref().map(|pipe| pipe.as_raw_fd()), complain.as_raw_fd());
     let mut child = command.spawn()?;
-    drop((write, complain));
+    drop((inherited, complain));
     let mut errno = [0; 4];
     if File::from(hear).read_exact(&mut errno).is_ok() {
         // A caller that ignores SIGCHLD has no child to wait for; it is gone all the same.
@@ -52,7 +78,7 @@ pub(crate) fn launch(
         return Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno)));
     }
     let handle = super::ProcessHandle::open(child.id()).ok().flatten();
-    Ok(Launched { child, handle, pipe: File::from(read), output })
+    Ok(Launched { child, handle, pipe: File::from(pipe), output })
 }
 
 /// A caller that has closed its standard streams is given their numbers for what it opens next, and the child would put its
@@ -81,18 +107,10 @@ unsafe impl Send for Image {}
 unsafe impl Sync for Image {}
 
 impl Image {
-    fn new(
-        program: &Path,
-        args: &[OsString],
-        launch_pipe: RawFd,
-        env: &[(OsString, OsString)],
-    ) -> io::Result<Self> {
+    fn new(program: &Path, args: &[OsString], env: &[(OsString, OsString)]) -> io::Result<Self> {
         let string = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::from);
-        let number = launch_pipe.to_string();
-        let last = [OsStr::new("--launch-fd"), OsStr::new(&number)];
         let words = std::iter::once(program.as_os_str()).chain(args.iter().map(OsString::as_os_str));
-        let arguments: Vec<_> =
-            words.chain(last).map(|word| string(word.as_bytes())).collect::<io::Result<_>>()?;
+        let arguments: Vec<_> = words.map(|word| string(word.as_bytes())).collect::<io::Result<_>>()?;
         // The last of two values is the one that counts, as it does where a program sets a variable.
         let variables: BTreeMap<_, _> = env.iter().map(|(name, value)| (name, value)).collect();
         let variables: Vec<_> = variables
@@ -125,9 +143,9 @@ impl Image {
 /// What goes wrong after the fork is told on a pipe of ours and not by an error to std, which would wait for the child and
 /// panics where the caller ignores `SIGCHLD`, because then there is none to wait for.
 #[expect(unsafe_code, reason = "what happens between fork and exec is said here")]
-fn become_free(command: &mut Command, image: Image, launch_pipe: RawFd, complain: RawFd) {
+fn become_free(command: &mut Command, image: Image, inherited: Option<RawFd>, complain: RawFd) {
     let between_fork_and_exec = move || {
-        let error = match stand_free(launch_pipe) {
+        let error = match stand_free(inherited) {
             Ok(()) => image.execute(),
             Err(error) => error,
         };
@@ -145,7 +163,7 @@ fn become_free(command: &mut Command, image: Image, launch_pipe: RawFd, complain
     unsafe { command.pre_exec(between_fork_and_exec) };
 }
 
-fn stand_free(launch_pipe: RawFd) -> io::Result<()> {
+fn stand_free(inherited: Option<RawFd>) -> io::Result<()> {
     rustix::process::setsid()?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     reset_signals();
@@ -153,7 +171,7 @@ fn stand_free(launch_pipe: RawFd) -> io::Result<()> {
     super::reset_oom_score();
     // Marked and not closed: among them are the pipes on which it is heard that exec failed.
     super::mark_all_close_on_exec(3)?;
-    keep_over_exec(launch_pipe)
+    inherited.map_or(Ok(()), keep_over_exec)
 }
 
 /// Soft limits (`getrlimit(2)`) are what a launcher wished for itself, hard ones what an administrator wants: the soft ones
@@ -217,7 +235,7 @@ fn reset_signals() {
 
 #[expect(unsafe_code, reason = "a descriptor by number, after fork")]
 fn keep_over_exec(number: RawFd) -> io::Result<()> {
-    // SAFETY: the number is open: its owner, `write`, lives in the parent until after the fork, of which this is the copy.
+    // SAFETY: the number is open: its owner, `inherited` in `spawn`, lives in the parent until after the fork, of which this is the copy.
     let kept = unsafe { BorrowedFd::borrow_raw(number) };
     Ok(rustix::io::fcntl_setfd(kept, rustix::io::FdFlags::empty())?)
 }

@@ -19,6 +19,14 @@ pub(crate) fn launch(
     ))
 }
 
+pub(crate) fn launch_to_end(
+    program: &Path,
+    args: &[OsString],
+    env: &[(OsString, OsString)],
+) -> io::Result<Launched> {
+    launch(program, args, env)
+}
+
 pub(crate) fn mark_one_by_one(_first: u32) -> io::Result<()> {
     Ok(())
 }

@@ -238,6 +238,20 @@ fn a_directory_that_others_may_read_is_tightened_and_that_is_said() {
     }
 }
 
+/// Two looks of 2 s beside the 5 s made it 8 s before that was said: three looks are within them, the last one cut short.
+#[test]
+fn a_daemon_that_says_nothing_is_looked_at_for_no_longer_than_it_is_waited_for() {
+    let home = Home::new();
+    let lock = OwnerLock::acquire(&home.dir).unwrap();
+    let fake = Fake::start(|address| {
+        lock.publish(&record_at(address)).unwrap();
+        Manner::Silent
+    });
+    let error = home.ensure(&home.daemon("serve")).unwrap_err();
+    assert!(matches!(error, EnsureError::Unresponsive { .. }), "{error:?}");
+    assert!(fake.seen().len() <= 3, "{:?}", fake.seen());
+}
+
 /// atuin#4114: alive, and not serving.
 #[test]
 fn a_daemon_that_says_nothing_is_named_and_left_alone() {
