@@ -28,7 +28,7 @@ pub(crate) use unsupported::*;
 pub(crate) struct Launched {
     pub(crate) child: std::process::Child,
     /// Opened at once: a caller that ignores `SIGCHLD` keeps no zombie whose pid cannot become another's.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "processes cannot be held on to there"))]
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "processes cannot be held on to there"))]
     pub(crate) handle: Option<ProcessHandle>,
     /// Read end of the launch pipe.
     pub(crate) pipe: std::fs::File,
