@@ -16,7 +16,8 @@
 //!
 //! So a client proves the instance on the very connection on which it then asks, and right before it where the method is
 //! not idempotent: a leaving daemon keeps a connection for whoever has just proved it
-//! ([`LEASE`](aileron_discovery::protocol::LEASE)). What is left of the sixth row from the end are daemons that are killed.
+//! ([`LEASE`](aileron_discovery::protocol::LEASE)). What is left in doubt then are daemons that are killed, or end by force
+//! after their drain.
 
 /// How often a call may find that nothing was sent. At the edge of an idle time-out a daemon can be found and gone again
 /// before it is asked, on a busy machine more than once; five times in a row is a daemon that does not stay.
