@@ -32,9 +32,9 @@ fn clients_at_the_idle_edge_notice_nothing() {
             [50, 100, 200].map(|idle| scope.spawn(move || story(idle))).into_iter().collect();
         let mut launches = 0;
         for story in stories {
-            let (told, launched) = story.join().unwrap();
+            let (told, daemons) = story.join().unwrap();
             println!("{told}");
-            launches += launched;
+            launches += daemons;
         }
         // However busy the machine: beyond the first of each there was another, so an edge was reached.
         assert!(launches > 3, "{launches} launches");
