@@ -62,6 +62,8 @@ pub fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
             Ok(count) => bytes.extend_from_slice(&block[..count]),
             // A reset after the whole answer takes nothing from it.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !bytes.is_empty() => break,
+            // A read with a time-out is not taken up again by the kernel (`signal(7)`).
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
