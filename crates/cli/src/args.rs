@@ -95,6 +95,9 @@ pub(crate) enum Daemon {
     /// Print its log
     #[command(after_help = "Example:\n  aileron daemon logs -n 20 -f")]
     Logs(Logs),
+    /// List the daemons of this user, wherever their directories are; orphans too
+    #[command(after_help = "Example:\n  aileron daemon ps --reap")]
+    Ps(Ps),
     /// The daemon that a client launches; not to be typed
     #[command(hide = true)]
     Serve(Serve),
@@ -149,6 +152,13 @@ pub(crate) struct Stop {
     /// Start none automatically until `daemon start`
     #[arg(long)]
     pub(crate) hold: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ps {
+    /// End orphans: SIGTERM, and SIGKILL for what is left at the deadline
+    #[arg(long)]
+    pub(crate) reap: bool,
 }
 
 #[derive(Debug, ClapArgs)]

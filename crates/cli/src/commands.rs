@@ -2,6 +2,7 @@
 
 mod logs;
 mod meta;
+mod ps;
 mod run;
 mod start;
 mod status;
@@ -21,6 +22,8 @@ pub(crate) fn run(tool: &Tool, args: Args, output: Output) -> Result<ExitStatus,
     match args.command {
         Command::Completions { shell } => return Ok(meta::completions(shell)),
         Command::Man => return Ok(meta::man()),
+        // What works without a state directory, or is there to say what is wrong with it.
+        Command::Daemon(Daemon::Ps(ref ps)) => return ps::ps(tool, &args.global, ps, output),
         _ => {}
     }
     let settings = Settings::resolve(tool, &args.global)?;
@@ -32,6 +35,6 @@ pub(crate) fn run(tool: &Tool, args: Args, output: Output) -> Result<ExitStatus,
         Command::Daemon(Daemon::Status) => status::status(&settings, output),
         Command::Daemon(Daemon::Logs(args)) => logs::logs(&settings, &args, output),
         Command::Url => start::url(&settings, output),
-        Command::Completions { .. } | Command::Man => Ok(ExitStatus::Done),
+        Command::Daemon(Daemon::Ps(_)) | Command::Completions { .. } | Command::Man => Ok(ExitStatus::Done),
     }
 }

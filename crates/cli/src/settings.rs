@@ -26,10 +26,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn resolve(tool: &Tool, global: &Global) -> Result<Self, Failure> {
-        let timeout = match global.timeout {
-            Some(timeout) => Some(timeout),
-            None => variable(tool, "TIMEOUT", duration::parse)?,
-        };
+        let timeout = timeout(tool, global)?;
         variable(tool, "API_URL", address)?;
         let state_dir = StateDir::resolve(tool, global.state_dir.as_deref())?;
         Ok(Self { tool: tool.clone(), state_dir, timeout })
@@ -41,6 +38,14 @@ impl Settings {
 
     pub(crate) fn stop_timeout(&self) -> Duration {
         self.timeout.unwrap_or(STOP)
+    }
+}
+
+/// How long the whole of a command may take, where somebody says so.
+pub(crate) fn timeout(tool: &Tool, global: &Global) -> Result<Option<Duration>, Failure> {
+    match global.timeout {
+        Some(timeout) => Ok(Some(timeout)),
+        None => variable(tool, "TIMEOUT", duration::parse),
     }
 }
 

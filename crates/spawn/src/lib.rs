@@ -11,7 +11,7 @@
 //! failed start is known at once and a slow start is not mistaken for one.
 //!
 //! *Stopping* ([`stop`]) asks, then sends `SIGTERM`, then, if told to, `SIGKILL`: each signal through a pidfd that was
-//! opened before the process behind it was proved to be this daemon.
+//! opened before the process behind it was proved to be this daemon. *Reaping* ([`reap`]) does the same to orphans.
 
 pub mod control;
 mod ensure;
@@ -20,6 +20,7 @@ mod http;
 mod launch;
 mod look;
 mod patience;
+mod reap;
 mod start;
 mod stop;
 mod sys;
@@ -31,5 +32,6 @@ pub use ensure::{
 };
 pub use find::{FindError, Finding, Found, find};
 pub use launch::{ChildEnd, Launch, LaunchError, Program};
+pub use reap::{ReapOutcome, Reaped, reap};
 pub use stop::{Force, How, OnStop, StopError, StopOptions, StopOutcome, Stopped, stop};
 pub use version::VersionRule;

@@ -1,10 +1,13 @@
 //! What `/proc` tells of processes (`proc(5)`).
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::fs::{Mode, ResolveFlags};
 
@@ -72,7 +75,12 @@ pub(crate) fn held_flocks(pid: u32) -> io::Result<Vec<HeldFlock>> {
             // the identity that counts is what `stat` says through the link, as `fstat` says it to the holder.
             let Ok(stat) = fs::metadata(&link) else { continue };
             if stat.ino() == file {
-                found.push(HeldFlock { file: FileId { dev: stat.dev(), ino: stat.ino() }, path });
+                found.push(HeldFlock {
+                    file: FileId { dev: stat.dev(), ino: stat.ino() },
+                    path,
+                    links: stat.nlink(),
+                    is_empty_file: stat.is_file() && stat.len() == 0,
+                });
             }
         }
     }
@@ -90,13 +98,57 @@ pub(crate) fn owner_uid(pid: u32) -> io::Result<u32> {
     Ok(fs::metadata(format!("/proc/{pid}"))?.uid())
 }
 
-pub(crate) fn arguments(pid: u32) -> io::Result<Vec<String>> {
-    let line = fs::read(format!("/proc/{pid}/cmdline"))?;
-    Ok(line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+/// The arguments, the program's name first.
+pub(crate) fn arguments(pid: u32) -> io::Result<Vec<OsString>> {
+    words(pid, "cmdline")
+}
+
+/// The environment that it was started with: `NAME=VALUE` each.
+pub(crate) fn environment(pid: u32) -> io::Result<Vec<OsString>> {
+    words(pid, "environ")
+}
+
+/// The value of a variable in an environment.
+pub(crate) fn variable_in(environment: &[OsString], name: &str) -> Option<OsString> {
+    environment.iter().find_map(|word| {
+        let value = word.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(OsStr::from_bytes(value).to_owned())
+    })
+}
+
+fn words(pid: u32, file: &str) -> io::Result<Vec<OsString>> {
+    let text = fs::read(format!("/proc/{pid}/{file}"))?;
+    let text = text.strip_suffix(b"\0").unwrap_or(&text);
+    Ok(text.split(|byte| *byte == 0).map(|word| OsStr::from_bytes(word).to_owned()).collect())
+}
+
+pub(crate) fn working_directory(pid: u32) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/cwd"))
+}
+
+/// What decides which file a path means for a process: its mount namespace and its root.
+pub(crate) fn path_view(pid: u32) -> io::Result<(u64, FileId)> {
+    let root = fs::metadata(format!("/proc/{pid}/root"))?;
+    let mounts = fs::metadata(format!("/proc/{pid}/ns/mnt"))?.ino();
+    Ok((mounts, FileId { dev: root.dev(), ino: root.ino() }))
+}
+
+/// Whether it is stopped, by a signal or by a tracer.
+pub(crate) fn is_paused(pid: u32) -> io::Result<bool> {
+    let fields = stat_fields(pid)?;
+    Ok(fields.is_some_and(|fields| matches!(fields.first().map(String::as_str), Some("T" | "t"))))
+}
+
+/// How long ago that start time was. Both count from boot, suspend included (`proc_uptime(5)`).
+pub(crate) fn age(start_time: u64) -> Option<Duration> {
+    let text = fs::read_to_string("/proc/uptime").ok()?;
+    let up = text.split_ascii_whitespace().next()?.parse::<f64>().ok()?;
+    let started = Duration::from_millis(start_time * 1000 / rustix::param::clock_ticks_per_second());
+    Some(Duration::try_from_secs_f64(up).ok()?.saturating_sub(started))
 }
 
 /// The program's file, with ` (deleted)` where it was replaced since.
-pub(crate) fn program(pid: u32) -> io::Result<std::path::PathBuf> {
+pub(crate) fn program(pid: u32) -> io::Result<PathBuf> {
     fs::read_link(format!("/proc/{pid}/exe"))
 }
 
