@@ -98,6 +98,9 @@ pub(crate) enum Daemon {
     /// List the daemons of this user, wherever their directories are; orphans too
     #[command(after_help = "Example:\n  aileron daemon ps --reap")]
     Ps(Ps),
+    /// Say what is wrong, and what to do about it
+    #[command(after_help = "Example:\n  aileron daemon doctor --fix")]
+    Doctor(Doctor),
     /// The daemon that a client launches; not to be typed
     #[command(hide = true)]
     Serve(Serve),
@@ -159,6 +162,13 @@ pub(crate) struct Ps {
     /// End orphans: SIGTERM, and SIGKILL for what is left at the deadline
     #[arg(long)]
     pub(crate) reap: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Doctor {
+    /// Do what is safe to do: take access from others, sweep what a crash left
+    #[arg(long)]
+    pub(crate) fix: bool,
 }
 
 #[derive(Debug, ClapArgs)]

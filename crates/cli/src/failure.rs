@@ -59,6 +59,11 @@ impl Failure {
         self
     }
 
+    /// What happened.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// As `--json` prints it, under `error`.
     pub(crate) fn document(&self) -> Value {
         json!({

@@ -108,7 +108,7 @@ pub(crate) fn variable<T>(
 }
 
 /// An explicit address is not looked at; only that it can be one.
-fn address(text: &str) -> Result<(), String> {
+pub(crate) fn address(text: &str) -> Result<(), String> {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     match rest.filter(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) {
         Some(_) => Ok(()),

@@ -37,6 +37,7 @@ mod publication;
 mod record;
 mod secret;
 mod state_dir;
+pub mod survey;
 mod sys;
 mod tool;
 

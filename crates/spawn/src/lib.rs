@@ -30,7 +30,7 @@ mod wait;
 pub use ensure::{
     Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, Misfit, StartReason, ensure_running,
 };
-pub use find::{FindError, Finding, Found, find};
+pub use find::{FindError, Finding, Found, find, find_here};
 pub use launch::{ChildEnd, Launch, LaunchError, Program};
 pub use reap::{ReapOutcome, Reaped, reap};
 pub use stop::{Force, How, OnStop, StopError, StopOptions, StopOutcome, Stopped, stop};

@@ -13,6 +13,7 @@ use rustix::fs::{Mode, ResolveFlags};
 
 use crate::FileId;
 use crate::process::{HeldFlock, Namespaces};
+use crate::survey::{InotifyUse, Used};
 
 /// Opens a directory in another one, of the same file system: what is mounted there belongs to a server that may be dead, and
 /// who enters it may wait for ever (`openat2(2)`, since Linux 5.6).
@@ -157,6 +158,59 @@ pub(crate) fn all_pids() -> io::Result<Vec<u32>> {
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect())
+}
+
+pub(crate) fn file_system_magic(path: &std::path::Path) -> Option<u32> {
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "magic numbers have 32 bits")]
+    rustix::fs::statfs(path).ok().map(|facts| facts.f_type as u32)
+}
+
+/// Counted over the descriptor tables of this user's processes: an instance is a link to `anon_inode:inotify`, and its
+/// `fdinfo` has a line for each watch (`proc_pid_fdinfo(5)`).
+pub(crate) fn inotify_use() -> io::Result<InotifyUse> {
+    let (mut instances, mut watches) = (0, 0);
+    let user = owner_uid(std::process::id())?;
+    for pid in all_pids()? {
+        if !owner_uid(pid).is_ok_and(|owner| owner == user) {
+            continue;
+        }
+        let Ok(table) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
+        for entry in table.flatten() {
+            if fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == "anon_inode:inotify") {
+                instances += 1;
+                let number = entry.file_name();
+                let facts = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", number.to_string_lossy()));
+                let lines = facts.unwrap_or_default();
+                watches += lines.lines().filter(|line| line.starts_with("inotify wd:")).count() as u64;
+            }
+        }
+    }
+    Ok(InotifyUse {
+        instances: Used { used: instances, limit: inotify_limit("instances")? },
+        watches: Used { used: watches, limit: inotify_limit("watches")? },
+    })
+}
+
+/// The smaller of what the system allows a user and what this user namespace does (`namespaces(7)`).
+fn inotify_limit(what: &str) -> io::Result<u64> {
+    let read = |path: String| -> io::Result<u64> {
+        fs::read_to_string(path)?.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
+    };
+    let system = read(format!("/proc/sys/fs/inotify/max_user_{what}"))?;
+    Ok(read(format!("/proc/sys/user/max_inotify_{what}")).map_or(system, |user| user.min(system)))
+}
+
+/// The line of the unified hierarchy, `0::PATH`, or systemd's own where that says nothing.
+pub(crate) fn control_group(pid: u32) -> io::Result<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let path_of = |prefix: &str, line: &str| {
+        let (number, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        (controllers == prefix && (number == "0") == prefix.is_empty()).then(|| path.to_owned())
+    };
+    let unified = text.lines().find_map(|line| path_of("", line)).filter(|path| path != "/");
+    let found = unified.or_else(|| text.lines().find_map(|line| path_of("name=systemd", line)));
+    Ok(found.unwrap_or_else(|| "/".to_owned()))
 }
 
 /// `ESRCH` comes from files of a process that ends while they are read.

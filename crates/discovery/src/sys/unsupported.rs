@@ -5,6 +5,7 @@ use std::io;
 
 use crate::FileId;
 use crate::process::{HeldFlock, Namespaces};
+use crate::survey::InotifyUse;
 
 fn unsupported<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "this platform does not tell"))
@@ -76,5 +77,19 @@ pub(crate) fn program(_pid: u32) -> io::Result<std::path::PathBuf> {
 }
 
 pub(crate) fn all_pids() -> io::Result<Vec<u32>> {
+    unsupported()
+}
+
+/// Other systems name their file systems, and otherwise each.
+#[cfg(unix)]
+pub(crate) fn file_system_magic(_path: &std::path::Path) -> Option<u32> {
+    None
+}
+
+pub(crate) fn inotify_use() -> io::Result<InotifyUse> {
+    unsupported()
+}
+
+pub(crate) fn control_group(_pid: u32) -> io::Result<String> {
     unsupported()
 }
