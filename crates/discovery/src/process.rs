@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::sys;
-use crate::{Advertisement, FileId, StateDir, StateFile, Tool};
+use crate::{Advertisement, FileId, StateFile, Tool};
 
-pub use daemons::{DaemonProcess, Loss, Standing, daemons, prove_orphan};
+pub use daemons::{DaemonProcess, Loss, Standing, daemons, orphans_of, prove_orphan};
 
 /// What the kernel appends to a path that leads to its file no more (`proc_pid_fd(5)`).
 const DELETED: &str = " (deleted)";
@@ -193,16 +193,6 @@ pub struct Holder {
     pub process: ProcessId,
     /// The lock it holds.
     pub lock: HeldFlock,
-}
-
-impl Holder {
-    /// Whether the lock it holds was the lock of `state_dir` and is not any more.
-    pub fn is_orphan_of(&self, state_dir: &StateDir) -> bool {
-        let path = state_dir.path(StateFile::Lock);
-        let shown = self.lock.path.to_string_lossy();
-        let was = shown.strip_suffix(DELETED).unwrap_or(&shown);
-        std::path::Path::new(was) == path && sys::path_identity(&path).ok() != Some(self.lock.file)
-    }
 }
 
 /// P9 (b): every process of this user, in this pid namespace, that holds the flock of a lock file of this tool's name and

@@ -162,13 +162,7 @@ pub fn stop(state_dir: &StateDir, options: StopOptions, deadline: Deadline) -> R
         LockProbe::Held(lock) => Target::find(state_dir, lock).stop(state_dir, options.force, &deadline)?,
         LockProbe::Absent | LockProbe::Free(_) => StopOutcome::NotRunning,
     };
-    Ok(Stopped { outcome, orphans: orphans(state_dir) })
-}
-
-fn orphans(state_dir: &StateDir) -> Vec<Holder> {
-    let mut holders = process::find_holders(state_dir.tool()).unwrap_or_default();
-    holders.retain(|holder| holder.is_orphan_of(state_dir));
-    holders
+    Ok(Stopped { outcome, orphans: process::orphans_of(state_dir).unwrap_or_default() })
 }
 
 /// Makes the directory where there is none: a hold is a file in it, and has to outlast an `rm -rf` at the wrong moment.

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{HeldFlock, ProcessId, Refusal, is_self_or_ancestor, prove_program};
+use super::{HeldFlock, Holder, ProcessId, Refusal, is_self_or_ancestor, prove_program};
 use crate::{Advertisement, FileId, Reading, StateDir, StateFile, Tool, sys};
 
 /// A daemon process of this tool and user.
@@ -111,6 +111,17 @@ pub fn daemons(tool: &Tool) -> std::io::Result<Vec<DaemonProcess>> {
     });
     found.sort_by_key(|daemon| (daemon.process.start_time, daemon.process.pid));
     Ok(found)
+}
+
+/// The daemons that once were this directory's and still live, by what they hold.
+///
+/// # Errors
+///
+/// As for [`daemons`].
+pub fn orphans_of(state_dir: &StateDir) -> std::io::Result<Vec<Holder>> {
+    let mut found = daemons(state_dir.tool())?;
+    found.retain(|daemon| daemon.is_orphan() && daemon.concerns(state_dir));
+    Ok(found.into_iter().map(|daemon| Holder { process: daemon.process, lock: daemon.lock }).collect())
 }
 
 /// P9 (b) for an orphan: proves that this process is a daemon of this tool, user and namespace that has lost its lock. Not

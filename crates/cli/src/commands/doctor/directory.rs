@@ -41,6 +41,9 @@ pub(super) fn state_dir(facts: &Facts) -> Verdict {
         (Err(error @ StateDirError::WritableByOthers { .. }), _) => {
             Verdict::failure(in_one_line(error), format!("`{} daemon doctor --fix`", facts.tool.name()))
         }
+        (Err(error @ StateDirError::Io { .. }), _) => {
+            Verdict::failure(in_one_line(error), "see its mode and owner; or name another with --state-dir")
+        }
         (Err(error), _) => Verdict::failure(in_one_line(error), "name another with --state-dir"),
     }
 }
