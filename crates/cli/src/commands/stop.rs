@@ -40,7 +40,10 @@ pub(crate) fn stop(settings: &Settings, args: &Stop, output: Output) -> Result<E
         output.note(&text);
     }
     for orphan in &stopped.orphans {
-        output.note(&format!("an orphan of this directory still runs: pid {}", orphan.process.pid));
+        output.note(&format!(
+            "an orphan of this directory still runs: pid {} (`aileron daemon ps --reap` ends it)",
+            orphan.process.pid
+        ));
     }
     Ok(ExitStatus::Done)
 }
