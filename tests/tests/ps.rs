@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Duration;
 
 use aileron_discovery::Tool;
-use aileron_discovery::process::daemons;
+use aileron_discovery::process::{Refusal, daemons, prove_orphan};
 use aileron_tests::{Bench, Call, Daemon, PROMPT, bench, until};
 use serde_json::Value;
 
@@ -68,6 +68,9 @@ fn p9_an_owner_is_listed_with_all_that_is_known_of_it() {
     assert!(found["age_ms"].as_u64().unwrap() < 600_000, "{found}");
     assert_eq!(found["program_replaced"], false);
     assert!(!found.to_string().contains(&daemon.token), "no token");
+    // Whoever would end it as an orphan is refused the proof.
+    let refusal = prove_orphan(&Tool::new("helper-daemon", "1.0.0"), daemon.process.pid()).unwrap_err();
+    assert!(matches!(refusal, Refusal::NotOrphan(_)), "{refusal}");
 }
 
 /// Failure 1: the orphan of a deleted directory is there, and so is the owner of the one that was made after it.
@@ -163,9 +166,8 @@ fn p9_a_daemon_of_another_namespace_is_foreign_and_not_reaped() {
         let pid = u32::try_from(found["pid"].as_u64().unwrap()).unwrap();
         fs::remove_dir_all(bench.state()).unwrap();
         assert_eq!(listed(&bench, pid).unwrap()["state"], "foreign", "its lock may be no loss where it is");
-        let refusal =
-            aileron_discovery::process::prove_orphan(&Tool::new("helper-daemon", "0.1.0"), pid).unwrap_err();
-        assert!(matches!(refusal, aileron_discovery::process::Refusal::OtherNamespace), "{refusal}");
+        let refusal = prove_orphan(&Tool::new("helper-daemon", "0.1.0"), pid).unwrap_err();
+        assert!(matches!(refusal, Refusal::OtherNamespace), "{refusal}");
         unshare.process.kill();
         aileron_tests::processes_mentioning(&bench.state()).iter().for_each(aileron_tests::Process::kill);
     }
