@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use serde_json::Value;
@@ -117,6 +118,24 @@ impl Bench {
     /// The programs.
     pub fn programs(&self) -> &Programs {
         &self.programs
+    }
+
+    /// A copy of a program under another name: a tool's daemon is known by its program as well.
+    pub fn named(&self, program: &Path, name: &str) -> PathBuf {
+        let there = self.beside("bin").join(name);
+        fs::create_dir_all(self.beside("bin")).expect("a directory in the home");
+        // By another process: a program that is open for writing, if only in a fork of ours, cannot be executed.
+        self.call("/bin/cp").arg(program).arg(&there).succeed();
+        there
+    }
+
+    /// A user that nobody else on this machine is, for what concerns all processes or limits of one. Has the home.
+    pub fn lone_user(&self) -> u32 {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let user = 200_000 + std::process::id() % 100_000 * 64 + number;
+        std::os::unix::fs::chown(&self.home, Some(user), Some(user)).expect("this test must be run as root");
+        user
     }
 
     /// Any program, with this home and nothing else in its environment.

@@ -119,6 +119,12 @@ impl Call {
         }
     }
 
+    /// Starts it with a standard input that stays open.
+    pub fn start_with_input(mut self) -> Running {
+        self.command.stdin(Stdio::piped());
+        self.start()
+    }
+
     /// Runs it to its end.
     pub fn run(self) -> Outcome {
         self.start().finish(PATIENCE)
@@ -142,6 +148,13 @@ impl Call {
 }
 
 impl Running {
+    /// Ends its standard input.
+    #[must_use]
+    pub fn end_input(mut self) -> Self {
+        self.stdin = None;
+        self
+    }
+
     /// Waits for its end *and* for the end of its output, as a shell's `$(…)` does.
     pub fn finish(self, patience: Duration) -> Outcome {
         let end = self.process.wait(patience);

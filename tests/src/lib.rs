@@ -26,6 +26,7 @@ mod mounts;
 pub mod pause;
 mod process;
 mod receiver;
+pub mod report;
 mod rounds;
 mod stranger;
 pub mod sys;

@@ -98,6 +98,12 @@ pub(crate) enum Daemon {
     /// Print its log
     #[command(after_help = "Example:\n  aileron daemon logs -n 20 -f")]
     Logs(Logs),
+    /// List the daemons of this user, wherever their directories are; orphans too
+    #[command(after_help = "Example:\n  aileron daemon ps --reap")]
+    Ps(Ps),
+    /// Say what is wrong, and what to do about it
+    #[command(after_help = "Example:\n  aileron daemon doctor --fix")]
+    Doctor(Doctor),
     /// The daemon that a client launches; not to be typed
     #[command(hide = true)]
     Serve(Serve),
@@ -162,6 +168,20 @@ pub(crate) struct Restart {
     /// Kill the old daemon if it has not ended by the deadline
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ps {
+    /// End orphans: SIGTERM, and SIGKILL for what is left at the deadline
+    #[arg(long)]
+    pub(crate) reap: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Doctor {
+    /// Do what is safe to do: take access from others, sweep what a crash left
+    #[arg(long)]
+    pub(crate) fix: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,7 +1,9 @@
 //! One module a command.
 
+mod doctor;
 mod logs;
 mod meta;
+mod ps;
 mod restart;
 mod run;
 mod start;
@@ -22,6 +24,11 @@ pub(crate) fn run(tool: &Tool, args: Args, output: Output) -> Result<ExitStatus,
     match args.command {
         Command::Completions { shell } => return Ok(meta::completions(shell)),
         Command::Man => return Ok(meta::man()),
+        // What works without a state directory, or is there to say what is wrong with it.
+        Command::Daemon(Daemon::Ps(ref ps)) => return ps::ps(tool, &args.global, ps, output),
+        Command::Daemon(Daemon::Doctor(ref doctor)) => {
+            return Ok(doctor::doctor(tool, &args.global, doctor, output));
+        }
         _ => {}
     }
     let settings = Settings::resolve(tool, &args.global)?;
@@ -34,6 +41,8 @@ pub(crate) fn run(tool: &Tool, args: Args, output: Output) -> Result<ExitStatus,
         Command::Daemon(Daemon::Status) => status::status(&settings, output),
         Command::Daemon(Daemon::Logs(args)) => logs::logs(&settings, &args, output),
         Command::Url => start::url(&settings, output),
-        Command::Completions { .. } | Command::Man => Ok(ExitStatus::Done),
+        Command::Daemon(Daemon::Ps(_) | Daemon::Doctor(_)) | Command::Completions { .. } | Command::Man => {
+            Ok(ExitStatus::Done)
+        }
     }
 }

@@ -52,7 +52,7 @@ impl ExitStatus {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done, or running",
-            Self::Failed => "failed",
+            Self::Failed => "failed; `doctor`: a check failed",
             Self::Usage => "usage",
             Self::NotRunning => {
                 "not running (`status`, also under a hold; `logs` with neither log nor daemon)"

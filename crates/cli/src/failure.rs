@@ -110,6 +110,11 @@ impl Failure {
         self.path.as_deref() == Some(path) || self.message.contains(&*path.to_string_lossy())
     }
 
+    /// What happened.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// As `--json` prints it, under `error`.
     pub(crate) fn document(&self) -> Value {
         json!({
@@ -330,7 +335,9 @@ impl From<EnsureError> for Failure {
 /// A lock that is held, with nobody behind it who answers.
 pub(crate) fn unresponsive(failure: Failure, pid: Option<u32>) -> Failure {
     let who = pid.map(|pid| format!("its record names pid {pid}; ")).unwrap_or_default();
-    failure.step("prove the daemon").hint(&format!("{who}`aileron daemon stop --force` ends it"))
+    failure
+        .step("prove the daemon")
+        .hint(&format!("{who}`aileron daemon doctor` looks closer, `aileron daemon stop --force` ends it"))
 }
 
 impl From<StopError> for Failure {
@@ -340,7 +347,7 @@ impl From<StopError> for Failure {
             StopError::GateBusy { .. } => of("gate_busy", ExitStatus::Failed)
                 .hint("another client is starting or stopping one; try again"),
             StopError::Unproved { .. } => of("unproved", ExitStatus::Unresponsive)
-                .hint("see who has `daemon.lock` open (`fuser`); nothing here ends what it cannot prove"),
+                .hint("`aileron daemon doctor` looks closer; nothing here ends what it cannot prove"),
             StopError::StillRunning { .. } => of("still_running", ExitStatus::Failed)
                 .hint("`aileron daemon stop --force` kills it at the deadline"),
             StopError::PortOpen { .. } => of("port_open", ExitStatus::Failed)

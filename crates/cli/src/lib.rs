@@ -9,6 +9,7 @@ mod duration;
 mod exit;
 mod failure;
 mod output;
+mod pending;
 mod settings;
 
 use std::process::ExitCode;

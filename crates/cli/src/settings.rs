@@ -27,15 +27,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn resolve(tool: &Tool, global: &Global) -> Result<Self, Failure> {
-        let timeout = match global.timeout {
-            Some(timeout) => Some(timeout),
-            None => variable(tool, "TIMEOUT", duration::parse)?,
-        };
-        if timeout.is_some_and(|timeout| timeout.is_zero()) {
-            // Not taken for "no limit" and not for "only look": each is what somebody would mean, and neither is what it says.
-            let name = said_with(tool, "--timeout", "TIMEOUT", global.timeout.is_some());
-            return Err(Failure::usage(format!("{name}: a time-out of nothing leaves no time for anything")));
-        }
+        let timeout = timeout(tool, global)?;
         variable(tool, "API_URL", address)?;
         let state_dir = StateDir::resolve(tool, global.state_dir.as_deref())?;
         Ok(Self { tool: tool.clone(), state_dir, timeout })
@@ -53,6 +45,20 @@ impl Settings {
     pub(crate) fn restart_timeout(&self) -> (Duration, Duration) {
         self.timeout.map_or((STOP + START, STOP), |whole| (whole, whole))
     }
+}
+
+/// How long the whole of a command may take, where somebody says so.
+pub(crate) fn timeout(tool: &Tool, global: &Global) -> Result<Option<Duration>, Failure> {
+    let timeout = match global.timeout {
+        Some(timeout) => Some(timeout),
+        None => variable(tool, "TIMEOUT", duration::parse)?,
+    };
+    if timeout.is_some_and(|timeout| timeout.is_zero()) {
+        // Not taken for "no limit" and not for "only look": each is what somebody would mean, and neither is what it says.
+        let name = said_with(tool, "--timeout", "TIMEOUT", global.timeout.is_some());
+        return Err(Failure::usage(format!("{name}: a time-out of nothing leaves no time for anything")));
+    }
+    Ok(timeout)
 }
 
 /// What was said of a daemon's configuration: by its options and, where one is not given, by its variable.
@@ -165,7 +171,7 @@ pub(crate) fn variable<T>(
 }
 
 /// An explicit address is not looked at; only that it can be one.
-fn address(text: &str) -> Result<(), String> {
+pub(crate) fn address(text: &str) -> Result<(), String> {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     match rest.filter(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) {
         Some(_) => Ok(()),

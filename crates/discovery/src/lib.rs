@@ -41,6 +41,7 @@ mod record;
 mod secret;
 mod shortage;
 mod state_dir;
+pub mod survey;
 mod sys;
 mod tool;
 

@@ -6,6 +6,8 @@
 //! lock file of this name and runs this tool's daemon command. The caller opens a pidfd first, so that what is proved is
 //! what is signalled.
 
+mod daemons;
+
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::sys;
 use crate::{Advertisement, FileId, StateDir, StateFile, Tool};
+
+pub use daemons::{DaemonProcess, Loss, Standing, daemons, orphans_of, prove_orphan};
+
+/// What the kernel appends to a path that leads to its file no more (`proc_pid_fd(5)`).
+const DELETED: &str = " (deleted)";
 
 /// The inode numbers of a process's namespaces (`namespaces(7)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +95,18 @@ pub struct HeldFlock {
     pub file: FileId,
     /// Its path as the kernel shows it, with ` (deleted)` where it has none any more.
     pub path: PathBuf,
+    /// How many links it has.
+    pub links: u64,
+    /// Whether it is a regular file with nothing in it, as a lock is.
+    pub is_empty_file: bool,
+}
+
+impl HeldFlock {
+    /// Whether the file's name is or was this one.
+    fn is_named(&self, name: &str) -> bool {
+        let shown = self.path.file_name().map(|shown| shown.to_string_lossy()).unwrap_or_default();
+        shown.strip_suffix(DELETED).unwrap_or(&shown) == name
+    }
 }
 
 /// Why a process is not proved to be the daemon; no signal is then sent.
@@ -115,6 +134,12 @@ pub enum Refusal {
     /// It is this process or one that this process descends from.
     #[error("process {0} is this command or one of its ancestors")]
     SelfOrAncestor(u32),
+    /// It holds the lock of its directory, or the contrary is not shown.
+    #[error("process {0} is not shown to have lost its lock")]
+    NotOrphan(u32),
+    /// It has lost its lock if its directory was the one that it seems to have been.
+    #[error("process {0} does not say for certain which directory it was started for")]
+    Uncertain(u32),
     /// It is not this tool's daemon of this user.
     #[error("process {0} is not a daemon of this tool and user")]
     NotOurs(u32),
@@ -176,16 +201,6 @@ pub struct Holder {
     pub lock: HeldFlock,
 }
 
-impl Holder {
-    /// Whether the lock it holds was the lock of `state_dir` and is not any more.
-    pub fn is_orphan_of(&self, state_dir: &StateDir) -> bool {
-        let path = state_dir.path(StateFile::Lock);
-        let shown = self.lock.path.to_string_lossy();
-        let was = shown.strip_suffix(" (deleted)").unwrap_or(&shown);
-        std::path::Path::new(was) == path && sys::path_identity(&path).ok() != Some(self.lock.file)
-    }
-}
-
 /// P9 (b): every process of this user, in this pid namespace, that holds the flock of a lock file of this tool's name and
 /// runs this tool's daemon command. Itself and its ancestors left out.
 ///
@@ -225,15 +240,7 @@ pub fn find_writer(state_dir: &StateDir) -> Option<ProcessId> {
 pub fn prove_holder(tool: &Tool, pid: u32) -> Result<Holder, Refusal> {
     let unknown = |source| Refusal::Unknown { pid, source };
     let own = std::process::id();
-    let start_time = sys::start_time(pid).map_err(unknown)?.ok_or(Refusal::Gone(pid))?;
-    if sys::owner_uid(pid).map_err(unknown)? != sys::owner_uid(own).map_err(unknown)? {
-        return Err(Refusal::NotOurs(pid));
-    }
-    let commanded =
-        sys::arguments(pid).is_ok_and(|args| args.len() > 1 && tool.is_daemon_command(&args[1..]));
-    if !commanded || !runs_program_of(tool, pid) {
-        return Err(Refusal::NotOurs(pid));
-    }
+    let start_time = prove_program(tool, pid)?;
     let namespace = |pid| sys::namespaces(pid).map(|found| found.pid).map_err(unknown);
     if namespace(pid)? != namespace(own)? {
         return Err(Refusal::OtherNamespace);
@@ -242,13 +249,23 @@ pub fn prove_holder(tool: &Tool, pid: u32) -> Result<Holder, Refusal> {
         return Err(Refusal::SelfOrAncestor(pid));
     }
     let name = tool.file_name(StateFile::Lock);
-    let is_lock = |held: &HeldFlock| {
-        let shown = held.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        shown.strip_suffix(" (deleted)").unwrap_or(&shown) == name
-    };
-    let lock =
-        sys::held_flocks(pid).map_err(unknown)?.into_iter().find(is_lock).ok_or(Refusal::NotHolding(pid))?;
+    let held = sys::held_flocks(pid).map_err(unknown)?;
+    let lock = held.into_iter().find(|held| held.is_named(&name)).ok_or(Refusal::NotHolding(pid))?;
     Ok(Holder { process: ProcessId { pid, start_time }, lock })
+}
+
+/// The part of P9 (b) that is about the program: a process of this user that runs this tool's daemon. Its start time.
+fn prove_program(tool: &Tool, pid: u32) -> Result<u64, Refusal> {
+    let unknown = |source| Refusal::Unknown { pid, source };
+    let start_time = sys::start_time(pid).map_err(unknown)?.ok_or(Refusal::Gone(pid))?;
+    if sys::owner_uid(pid).map_err(unknown)? != sys::owner_uid(std::process::id()).map_err(unknown)? {
+        return Err(Refusal::NotOurs(pid));
+    }
+    let words = |arguments: Vec<std::ffi::OsString>| -> Vec<String> {
+        arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+    };
+    let commanded = sys::arguments(pid).is_ok_and(|given| tool.is_daemon_command(&words(given)));
+    if commanded && runs_program_of(tool, pid) { Ok(start_time) } else { Err(Refusal::NotOurs(pid)) }
 }
 
 /// Whether the process runs the program that this process runs, by its file's name, or one named like the tool: arguments
@@ -257,7 +274,7 @@ fn runs_program_of(tool: &Tool, pid: u32) -> bool {
     let name = |pid| {
         let program = sys::program(pid).ok()?;
         let name = program.file_name()?.to_string_lossy().into_owned();
-        Some(name.strip_suffix(" (deleted)").map_or(name.clone(), str::to_owned))
+        Some(name.strip_suffix(DELETED).map_or(name.clone(), str::to_owned))
     };
     name(pid).is_some_and(|program| program == tool.name() || Some(program) == name(std::process::id()))
 }

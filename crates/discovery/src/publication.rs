@@ -158,6 +158,21 @@ impl OwnerLock {
         self.dir.count_names(MAX_NAMES).ok().flatten()
     }
 
+    /// Removes what a crash left of a publication. An owner that publishes does so anyway; this is for who only tidies up.
+    ///
+    /// # Errors
+    ///
+    /// As for [`publish`](Self::publish).
+    pub fn sweep(&self) -> Result<(), PublishError> {
+        self.in_critical_section(PATIENCE, |_| {
+            for file in [StateFile::Record, StateFile::Pid] {
+                let temporary = self.state_dir.tool().temporary_name(file);
+                self.clear(&temporary).map_err(|source| self.io(file, source))?;
+            }
+            Ok(())
+        })
+    }
+
     /// Writes why this owner leaves, and removes the record and the pid file: one critical section for both. No name is made:
     /// where the file for the reason is gone, nothing is written.
     ///
@@ -260,7 +275,7 @@ impl OwnerLock {
 
     fn replace(&self, file: StateFile, bytes: &[u8]) -> Result<(), PublishError> {
         let name = self.state_dir.tool().file_name(file);
-        let fresh = format!(".{name}.new");
+        let fresh = self.state_dir.tool().temporary_name(file);
         let temporary = |source| PublishError::Io { path: self.state_dir.root().join(&fresh), source };
         // One name for the temporary file: what a crash left there is swept by whoever writes next.
         self.clear(&fresh).map_err(temporary)?;

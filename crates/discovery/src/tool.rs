@@ -121,6 +121,11 @@ impl Tool {
         }
     }
 
+    /// The name that a file has while it is written, before it is renamed over the old one.
+    pub(crate) fn temporary_name(&self, file: StateFile) -> String {
+        format!(".{}.new", self.file_name(file))
+    }
+
     /// Whether these arguments (without the program) are those of this tool's daemon.
     pub fn is_daemon_command(&self, args: &[String]) -> bool {
         self.daemon_args

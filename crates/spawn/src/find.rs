@@ -134,6 +134,15 @@ pub fn find(state_dir: &StateDir, deadline: Deadline) -> Result<Finding, FindErr
     if let Some(url) = explicit(state_dir) {
         return Ok(Finding::Explicit(url));
     }
+    find_here(state_dir, deadline)
+}
+
+/// The same for this very directory, whatever `PREFIX_API_URL` says.
+///
+/// # Errors
+///
+/// As for [`find`].
+pub fn find_here(state_dir: &StateDir, deadline: Deadline) -> Result<Finding, FindError> {
     Ok(match look(state_dir, &deadline)? {
         Look::Found(found) => Finding::Found(found),
         Look::Nobody { stale } => Finding::NotRunning { stale },

@@ -11,7 +11,7 @@
 //! failed start is known at once and a slow start is not mistaken for one.
 //!
 //! *Stopping* ([`stop`]) asks, then sends `SIGTERM`, then, if told to, `SIGKILL`: each signal through a pidfd that was
-//! opened before the process behind it was proved to be this daemon.
+//! opened before the process behind it was proved to be this daemon. *Reaping* ([`reap`]) does the same to orphans.
 //!
 //! *Asking* ([`call`]) is one request to whatever daemon there is by then, and once more where that is safe. With the cargo
 //! feature `client`, off by default because it needs tokio and hyper, `Client` does the same for async programs.
@@ -32,6 +32,7 @@ mod launch;
 mod look;
 mod owner;
 mod patience;
+mod reap;
 mod restart;
 mod retry;
 mod start;
@@ -48,9 +49,10 @@ pub use ensure::{
     Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, Misfit, StartReason, ensure_running,
 };
 pub use fault::{CallError, ClientError, Fault};
-pub use find::{FindError, Finding, Found, find};
+pub use find::{FindError, Finding, Found, find, find_here};
 pub use launch::hear_children;
 pub use launch::{ChildEnd, Launch, LaunchError, Program};
+pub use reap::{ReapOutcome, Reaped, reap};
 pub use restart::{Predecessor, RestartError, RestartOptions, Restarted, Successor, restart};
 pub use stop::{Force, How, OnStop, StopError, StopOptions, StopOutcome, Stopped, stop};
 pub use target::Resolved;

@@ -21,7 +21,7 @@ use crate::wait::Backoff;
 const REQUEST: Duration = Duration::from_secs(2);
 
 /// How long a killed process may take to be gone: the kernel may have to finish a write for it.
-const AFTER_KILL: Duration = Duration::from_secs(5);
+pub(crate) const AFTER_KILL: Duration = Duration::from_secs(5);
 
 /// Who holds the lock, as far as it can be proved.
 pub(crate) struct Owner {

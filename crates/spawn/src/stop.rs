@@ -158,9 +158,7 @@ pub fn stop(state_dir: &StateDir, options: StopOptions, deadline: Deadline) -> R
 }
 
 pub(crate) fn orphans(state_dir: &StateDir) -> Vec<Holder> {
-    let mut holders = process::find_holders(state_dir.tool()).unwrap_or_default();
-    holders.retain(|holder| holder.is_orphan_of(state_dir));
-    holders
+    process::orphans_of(state_dir).unwrap_or_default()
 }
 
 /// Makes the directory where there is none, and does under its gate what has to outlast an `rm -rf` at the wrong moment. Returns

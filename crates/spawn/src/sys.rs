@@ -40,5 +40,6 @@ pub(crate) struct Launched {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     Term,
+    Continue,
     Kill,
 }

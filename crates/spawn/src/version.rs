@@ -30,6 +30,11 @@ pub(crate) enum Fit {
 }
 
 impl VersionRule {
+    /// Whether a daemon of version `theirs` will do for a client of version `ours`.
+    pub fn accepts(self, ours: &str, theirs: &str) -> bool {
+        self.judge(ours, theirs) == Fit::Good
+    }
+
     pub(crate) fn judge(self, ours: &str, theirs: &str) -> Fit {
         let versions = (Version::parse(ours), Version::parse(theirs));
         let good = match (self, &versions) {

@@ -48,7 +48,10 @@ pub(super) fn document_orphans(orphans: &[Holder]) -> Value {
 
 pub(super) fn note_orphans(orphans: &[Holder], output: Output) {
     for orphan in orphans {
-        output.note(&format!("an orphan of this directory still runs: pid {}", orphan.process.pid));
+        output.note(&format!(
+            "an orphan of this directory still runs: pid {} (`aileron daemon ps --reap` ends it)",
+            orphan.process.pid
+        ));
     }
 }
 

@@ -1,15 +1,19 @@
 //! What `/proc` tells of processes (`proc(5)`).
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::fs::{Mode, ResolveFlags};
 
 use crate::FileId;
 use crate::process::{HeldFlock, Namespaces};
+use crate::survey::{InotifyUse, Used};
 
 /// Opens a directory in another one, of the same file system: what is mounted there belongs to a server that may be dead, and
 /// who enters it may wait for ever (`openat2(2)`, since Linux 5.6).
@@ -81,7 +85,12 @@ pub(crate) fn held_flocks(pid: u32) -> io::Result<Vec<HeldFlock>> {
             // the identity that counts is what `stat` says through the link, as `fstat` says it to the holder.
             let Ok(stat) = fs::metadata(&link) else { continue };
             if stat.ino() == file {
-                found.push(HeldFlock { file: FileId { dev: stat.dev(), ino: stat.ino() }, path });
+                found.push(HeldFlock {
+                    file: FileId { dev: stat.dev(), ino: stat.ino() },
+                    path,
+                    links: stat.nlink(),
+                    is_empty_file: stat.is_file() && stat.len() == 0,
+                });
             }
         }
     }
@@ -99,13 +108,57 @@ pub(crate) fn owner_uid(pid: u32) -> io::Result<u32> {
     Ok(fs::metadata(format!("/proc/{pid}"))?.uid())
 }
 
-pub(crate) fn arguments(pid: u32) -> io::Result<Vec<String>> {
-    let line = fs::read(format!("/proc/{pid}/cmdline"))?;
-    Ok(line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+/// The arguments, the program's name first.
+pub(crate) fn arguments(pid: u32) -> io::Result<Vec<OsString>> {
+    words(pid, "cmdline")
+}
+
+/// The environment that it was started with: `NAME=VALUE` each.
+pub(crate) fn environment(pid: u32) -> io::Result<Vec<OsString>> {
+    words(pid, "environ")
+}
+
+/// The value of a variable in an environment.
+pub(crate) fn variable_in(environment: &[OsString], name: &str) -> Option<OsString> {
+    environment.iter().find_map(|word| {
+        let value = word.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(OsStr::from_bytes(value).to_owned())
+    })
+}
+
+fn words(pid: u32, file: &str) -> io::Result<Vec<OsString>> {
+    let text = fs::read(format!("/proc/{pid}/{file}"))?;
+    let text = text.strip_suffix(b"\0").unwrap_or(&text);
+    Ok(text.split(|byte| *byte == 0).map(|word| OsStr::from_bytes(word).to_owned()).collect())
+}
+
+pub(crate) fn working_directory(pid: u32) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/cwd"))
+}
+
+/// What decides which file a path means for a process: its mount namespace and its root.
+pub(crate) fn path_view(pid: u32) -> io::Result<(u64, FileId)> {
+    let root = fs::metadata(format!("/proc/{pid}/root"))?;
+    let mounts = fs::metadata(format!("/proc/{pid}/ns/mnt"))?.ino();
+    Ok((mounts, FileId { dev: root.dev(), ino: root.ino() }))
+}
+
+/// Whether it is stopped, by a signal or by a tracer.
+pub(crate) fn is_paused(pid: u32) -> io::Result<bool> {
+    let fields = stat_fields(pid)?;
+    Ok(fields.is_some_and(|fields| matches!(fields.first().map(String::as_str), Some("T" | "t"))))
+}
+
+/// How long ago that start time was. Both count from boot, suspend included (`proc_uptime(5)`).
+pub(crate) fn age(start_time: u64) -> Option<Duration> {
+    let text = fs::read_to_string("/proc/uptime").ok()?;
+    let up = text.split_ascii_whitespace().next()?.parse::<f64>().ok()?;
+    let started = Duration::from_millis(start_time * 1000 / rustix::param::clock_ticks_per_second());
+    Some(Duration::try_from_secs_f64(up).ok()?.saturating_sub(started))
 }
 
 /// The program's file, with ` (deleted)` where it was replaced since.
-pub(crate) fn program(pid: u32) -> io::Result<std::path::PathBuf> {
+pub(crate) fn program(pid: u32) -> io::Result<PathBuf> {
     fs::read_link(format!("/proc/{pid}/exe"))
 }
 
@@ -114,6 +167,59 @@ pub(crate) fn all_pids() -> io::Result<Vec<u32>> {
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect())
+}
+
+pub(crate) fn file_system_magic(path: &std::path::Path) -> Option<u32> {
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "magic numbers have 32 bits")]
+    rustix::fs::statfs(path).ok().map(|facts| facts.f_type as u32)
+}
+
+/// Counted over the descriptor tables of this user's processes: an instance is a link to `anon_inode:inotify`, and its
+/// `fdinfo` has a line for each watch (`proc_pid_fdinfo(5)`).
+pub(crate) fn inotify_use() -> io::Result<InotifyUse> {
+    let (mut instances, mut watches) = (0, 0);
+    let user = owner_uid(std::process::id())?;
+    for pid in all_pids()? {
+        if !owner_uid(pid).is_ok_and(|owner| owner == user) {
+            continue;
+        }
+        let Ok(table) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
+        for entry in table.flatten() {
+            if fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == "anon_inode:inotify") {
+                instances += 1;
+                let number = entry.file_name();
+                let facts = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", number.to_string_lossy()));
+                let lines = facts.unwrap_or_default();
+                watches += lines.lines().filter(|line| line.starts_with("inotify wd:")).count() as u64;
+            }
+        }
+    }
+    Ok(InotifyUse {
+        instances: Used { used: instances, limit: inotify_limit("instances")? },
+        watches: Used { used: watches, limit: inotify_limit("watches")? },
+    })
+}
+
+/// The smaller of what the system allows a user and what this user namespace does (`namespaces(7)`).
+fn inotify_limit(what: &str) -> io::Result<u64> {
+    let read = |path: String| -> io::Result<u64> {
+        fs::read_to_string(path)?.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
+    };
+    let system = read(format!("/proc/sys/fs/inotify/max_user_{what}"))?;
+    Ok(read(format!("/proc/sys/user/max_inotify_{what}")).map_or(system, |user| user.min(system)))
+}
+
+/// The line of the unified hierarchy, `0::PATH`, or systemd's own where that says nothing.
+pub(crate) fn control_group(pid: u32) -> io::Result<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let path_of = |prefix: &str, line: &str| {
+        let (number, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        (controllers == prefix && (number == "0") == prefix.is_empty()).then(|| path.to_owned())
+    };
+    let unified = text.lines().find_map(|line| path_of("", line)).filter(|path| path != "/");
+    let found = unified.or_else(|| text.lines().find_map(|line| path_of("name=systemd", line)));
+    Ok(found.unwrap_or_else(|| "/".to_owned()))
 }
 
 /// `ESRCH` comes from files of a process that ends while they are read.

@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::{DirFacts, HeldFacts, How};
+use crate::survey::{Entry, FileSystem, Role};
 use crate::{FileId, Shortage};
 
 #[expect(
@@ -223,6 +224,39 @@ impl DirHandle {
         }
     }
 
+    /// What stands at `name`.
+    pub(crate) fn entry(&self, name: &str, role: Role) -> io::Result<Entry> {
+        let stat = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(Entry {
+            name: name.to_owned(),
+            role,
+            odd_kind: self.odd_kind(name),
+            mode: Mode::from_raw_mode(stat.st_mode).as_raw_mode() & 0o7777,
+            owner: stat.st_uid,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+        })
+    }
+
+    /// Takes all access of others to a file; the mode it had.
+    pub(crate) fn make_file_private(&self, name: &str) -> io::Result<u32> {
+        let file = self.open_file(name, How::Read)?;
+        let stat = rustix::fs::fstat(&file)?;
+        let refused = |why| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return refused("it is no regular file");
+        }
+        // Whoever made a second name for it may have had a reason for its mode.
+        if stat.st_nlink != 1 {
+            return refused("it has another name elsewhere");
+        }
+        if stat.st_uid != rustix::process::geteuid().as_raw() {
+            return refused("it belongs to another user");
+        }
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        rustix::fs::fchmod(&file, mode & Mode::RWXU)?;
+        Ok(mode.as_raw_mode() & 0o7777)
+    }
+
     pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
     }
@@ -271,6 +305,29 @@ pub(crate) fn stop_this_process() {
 #[cfg(feature = "failpoints")]
 fn signal_this_process(signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::getpid(), signal).expect("a process may signal itself");
+}
+
+/// Whether names may be made in a directory: `EROFS` and `EACCES` alike say that they may not (`faccessat(2)`).
+pub(crate) fn may_write_in(directory: &Path) -> bool {
+    let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::accessat(CWD, directory, wanted, AtFlags::EACCESS).is_ok()
+}
+
+/// Whether a file that is there may be written.
+pub(crate) fn may_write_file(path: &Path) -> bool {
+    rustix::fs::accessat(CWD, path, rustix::fs::Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+}
+
+/// `statvfs(3)`, with the kind where the platform has one.
+pub(crate) fn file_system(path: &Path) -> io::Result<FileSystem> {
+    let facts = rustix::fs::statvfs(path)?;
+    Ok(FileSystem {
+        magic: super::file_system_magic(path),
+        free_bytes: facts.f_bavail.saturating_mul(facts.f_frsize),
+        // btrfs and others make inodes as they go, and say that there are none in all.
+        free_files: (facts.f_files > 0).then_some(facts.f_favail),
+        read_only: facts.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
+    })
 }
 
 /// The name of this host, as `uname(2)` gives it.

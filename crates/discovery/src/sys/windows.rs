@@ -201,6 +201,24 @@ impl DirHandle {
         }
     }
 
+    /// What stands at `name`; mode and owner are the access list's business.
+    pub(crate) fn entry(&self, name: &str, role: crate::survey::Role) -> io::Result<crate::survey::Entry> {
+        let found = std::fs::symlink_metadata(self.0.join(name))?;
+        Ok(crate::survey::Entry {
+            name: name.to_owned(),
+            role,
+            odd_kind: self.odd_kind(name),
+            mode: 0o600,
+            owner: 0,
+            size: found.len(),
+        })
+    }
+
+    #[expect(clippy::unused_self, reason = "the signature is the same on every platform")]
+    pub(crate) fn make_file_private(&self, _name: &str) -> io::Result<u32> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         std::fs::rename(self.0.join(from), self.0.join(to))
     }
@@ -230,6 +248,18 @@ impl DirHandle {
     pub(crate) fn unlock(&self) -> io::Result<()> {
         Ok(())
     }
+}
+
+pub(crate) fn may_write_in(directory: &Path) -> bool {
+    std::fs::metadata(directory).is_ok_and(|found| found.is_dir() && !found.permissions().readonly())
+}
+
+pub(crate) fn may_write_file(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| !found.permissions().readonly())
+}
+
+pub(crate) fn file_system(_path: &Path) -> io::Result<crate::survey::FileSystem> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 pub(crate) fn host_name() -> String {

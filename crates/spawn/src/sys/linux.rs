@@ -57,6 +57,7 @@ impl ProcessHandle {
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         let signal = match signal {
             Signal::Term => rustix::process::Signal::TERM,
+            Signal::Continue => rustix::process::Signal::CONT,
             Signal::Kill => rustix::process::Signal::KILL,
         };
         match rustix::process::pidfd_send_signal(&self.0, signal) {
