@@ -16,6 +16,7 @@ mod daemon;
 pub mod embedder;
 mod facts;
 mod files;
+pub mod herd;
 pub mod http;
 pub mod load;
 mod log;

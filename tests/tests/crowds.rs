@@ -8,9 +8,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use aileron_tests::herd::take_all_descriptors;
 use aileron_tests::http::{read_answer, send};
 use aileron_tests::{Bench, Daemon, PROMPT, bench, until};
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 /// What somebody who wants nothing may have sent: no word, half a head, or a request without token.
 const NOTHINGS: [&str; 3] =
@@ -22,11 +23,7 @@ const HALF_A_BODY: &str =
 
 /// Connections that are kept, and do nothing; the test process has descriptors for them.
 fn crowd(address: SocketAddr, count: usize) -> Vec<TcpStream> {
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.unwrap_or(u64::MAX).min(20_000);
-    if limit.current.is_some_and(|current| current < wanted) {
-        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit }).unwrap();
-    }
+    take_all_descriptors();
     let member = |number: usize| {
         let said = if number.is_multiple_of(50) { HALF_A_BODY } else { NOTHINGS[number % NOTHINGS.len()] };
         let said = said.replace("ADDRESS", &address.to_string());
