@@ -14,7 +14,7 @@ use crate::sys::Execs;
 use crate::{Bench, lock_file, rounds, until};
 
 /// A machine of two cores takes some seconds to start a thousand processes.
-const MUSTER: Duration = Duration::from_secs(60);
+const MUSTER: Duration = Duration::from_mins(1);
 
 /// How many clients to let loose: `AILERON_TEST_HERD`, else `default`.
 pub fn herd_size(default: u32) -> u32 {

@@ -188,13 +188,13 @@ fn p11_clients_killed_with_the_gate_leave_it_to_the_next() {
             let moment = round.within(Duration::from_millis(150));
             round.tell(format_args!("{moment:?}"));
             let since = Instant::now();
-            let held =
+            let found =
                 until("the gate is held, or no more needed", PROMPT, || match gate_holder(&bench, &herd) {
                     Some(holder) if since.elapsed() > moment => Some(Some(holder)),
                     None if bench.file("daemon.json").exists() => Some(None),
                     _ => None,
                 });
-            if let Some(holder) = held {
+            if let Some(holder) = found {
                 holder.process.kill();
                 killed.insert(holder.process.pid());
                 holder.process.wait(PROMPT);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use aileron_discovery::protocol::launch::in_one_line;
-use aileron_discovery::{AcquireError, HoldError, ProbeError, StateDirError};
+use aileron_discovery::{AcquireError, Barrier, HoldError, ProbeError, StateDirError};
 use aileron_server::{RunError, ServeError};
 use aileron_spawn::{EnsureError, FindError, LaunchError, Misfit, StopError};
 use serde_json::{Value, json};
@@ -112,6 +112,11 @@ impl From<StateDirError> for Failure {
     }
 }
 
+/// What to do about a file that cannot be opened.
+fn remedy(path: &Path, error: &std::io::Error, otherwise: &str) -> String {
+    Barrier::of(path, error).map_or_else(|| otherwise.to_owned(), |barrier| barrier.to_string())
+}
+
 /// What helps where a file system has no locks, or none that count.
 const LOCAL: &str = "choose a state directory on a local file system";
 
@@ -124,8 +129,8 @@ impl From<ProbeError> for Failure {
                 failure.at(&path).hint("move what stands there away; nothing here removes it")
             }
             ProbeError::NoLocks { path, .. } => failure.at(&path).hint(LOCAL),
-            ProbeError::Io { path, .. } => {
-                failure.at(&path).hint("check who owns it: it must be yours to read")
+            ProbeError::Io { path, source, .. } => {
+                failure.at(&path).hint(&remedy(&path, &source, "check who owns it: it must be yours to read"))
             }
             _ => failure,
         }
@@ -145,9 +150,11 @@ impl From<AcquireError> for Failure {
                 failure.at(&path).hint(LOCAL)
             }
             AcquireError::Lost { path } => failure.at(&path).hint("something keeps removing it; try again"),
-            AcquireError::Io { path, .. } => {
-                failure.at(&path).hint("check who owns it: it must be yours to write")
-            }
+            AcquireError::Io { path, source, .. } => failure.at(&path).hint(&remedy(
+                &path,
+                &source,
+                "check who owns it: it must be yours to write",
+            )),
             _ => failure,
         }
     }

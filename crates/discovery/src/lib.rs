@@ -22,6 +22,7 @@
 //!
 //! Gate, lock, directory. Nobody takes an earlier one while holding a later one.
 
+mod barrier;
 mod deadline;
 mod epoch;
 mod exit_record;
@@ -40,6 +41,7 @@ mod state_dir;
 mod sys;
 mod tool;
 
+pub use barrier::Barrier;
 pub use deadline::Deadline;
 pub use epoch::{Epoch, EpochError};
 pub use exit_record::ExitRecord;

@@ -99,6 +99,10 @@ where
 
 fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
     let root = state_dir.root().to_owned();
+    let barrier = match error {
+        ServeError::Lock(error) => error.barrier().map(|barrier| barrier.to_string()),
+        _ => None,
+    };
     let (step, path, hint) = match error {
         ServeError::Lock(_) => ("acquire the lock", state_dir.path(StateFile::Lock), None),
         ServeError::Log(_) => ("open the log", state_dir.path(StateFile::Log), None),
@@ -115,6 +119,6 @@ fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
         step: step.to_owned(),
         message: in_one_line(error),
         path: Some(path.to_string_lossy().into_owned()),
-        hint: hint.map(str::to_owned),
+        hint: barrier.or(hint.map(str::to_owned)),
     }
 }

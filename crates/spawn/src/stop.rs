@@ -7,7 +7,7 @@ use aileron_discovery::process::{self, Holder, ProcessId, Refusal};
 use aileron_discovery::protocol::control::StopRequest;
 use aileron_discovery::{
     AcquireError, Advertisement, Deadline, FileId, GateError, Hold, HoldError, LockProbe, ProbeError,
-    Reading, StartGate, StateDir, StateDirError, probe_lock,
+    Reading, StartGate, StateDir, StateDirError, StateFile, file_identity, probe_lock,
 };
 
 use crate::control::request_stop;
@@ -149,20 +149,43 @@ pub fn stop(state_dir: &StateDir, options: StopOptions, deadline: Deadline) -> R
     let gate = match options.on_stop {
         OnStop::LeaveStartsOn => match pass_gate(state_dir, &deadline) {
             // Where nothing can be written (a read-only mount) nothing can be started either: the lock alone tells.
-            Err(StopError::Gate(AcquireError::Io { .. })) if !probe_lock(state_dir)?.is_held() => None,
-            passed => passed?,
+            Err(StopError::Gate(error @ AcquireError::Io { .. })) => match owner(state_dir, &deadline)? {
+                None => None,
+                // Who is kept from the gate by its mode is so with every other client of the same user: nobody starts one.
+                Some(_) if error.is_denied() && is_proved(state_dir, &deadline) => Some(None),
+                Some(_) => return Err(StopError::Gate(error)),
+            },
+            passed => passed?.map(Some),
         },
-        OnStop::Hold => Some(pass_gate_and_hold(state_dir, &deadline)?),
+        OnStop::Hold => Some(Some(pass_gate_and_hold(state_dir, &deadline)?)),
     };
-    let probe = match &gate {
-        Some(_) => probe_lock(state_dir)?,
-        None => LockProbe::Absent,
+    let owner = match &gate {
+        Some(_) => owner(state_dir, &deadline)?,
+        None => None,
     };
-    let outcome = match probe {
-        LockProbe::Held(lock) => Target::find(state_dir, lock).stop(state_dir, options.force, &deadline)?,
-        LockProbe::Absent | LockProbe::Free(_) => StopOutcome::NotRunning,
+    let outcome = match owner {
+        Some(lock) => Target::find(state_dir, lock).stop(state_dir, options.force, &deadline)?,
+        None => StopOutcome::NotRunning,
     };
     Ok(Stopped { outcome, orphans: orphans(state_dir) })
+}
+
+/// The lock that somebody holds. One that may not be looked at is held if there is a daemon that is proved, for a handshake is
+/// answered by the owner only.
+fn owner(state_dir: &StateDir, deadline: &Deadline) -> Result<Option<FileId>, StopError> {
+    match probe_lock(state_dir) {
+        Ok(LockProbe::Held(lock)) => Ok(Some(lock)),
+        Ok(LockProbe::Absent | LockProbe::Free(_)) => Ok(None),
+        Err(error) if error.is_denied() && is_proved(state_dir, deadline) => {
+            file_identity(&state_dir.path(StateFile::Lock)).map(Some).or(Err(error.into()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_proved(state_dir: &StateDir, deadline: &Deadline) -> bool {
+    matches!(Advertisement::read(state_dir), Ok(Reading::Present(record))
+        if matches!(prove(state_dir, &record, deadline), Ok(Some(_))))
 }
 
 fn orphans(state_dir: &StateDir) -> Vec<Holder> {
@@ -257,7 +280,9 @@ impl Target {
             Err(refusal) => return Err(StopError::Unproved { refusal }),
         };
         let after = if how == How::Sigkill { Deadline::after(AFTER_KILL) } else { *deadline };
-        if !ended || !is_released(state_dir, self.lock, &after) {
+        // Of a lock that may not be looked at the end of the process has to tell, or that of its port.
+        let is_hidden = || probe_lock(state_dir).is_err_and(|error| error.is_denied());
+        if !ended || !(is_hidden() || is_released(state_dir, self.lock, &after)) {
             return Err(StopError::StillRunning { pid, elapsed: deadline.elapsed() });
         }
         // A record that names another process says nothing of this one's port.
