@@ -41,7 +41,7 @@ pub use process::{End, Process, processes_mentioning};
 pub use receiver::{Receiver, Stale};
 pub use rounds::{Round, each_round, rounds};
 pub use rustix::process::Signal;
-pub use stranger::Stranger;
+pub use stranger::{Manner, Stranger};
 
 /// A [`Bench`] with the helper programs of this package, on the file system that is given or on any.
 #[macro_export]

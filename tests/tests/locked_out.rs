@@ -18,8 +18,11 @@ const NOBODY: u32 = 65534;
 
 const LOCKS: [&str; 2] = ["daemon.lock", "start.lock"];
 
+/// What somebody does to a lock.
+type Deed = fn(&Path);
+
 /// In which way the locks are out of reach, and what is said of it.
-const WAYS: [(fn(&Path), &str); 2] = [
+const WAYS: [(Deed, &str); 2] = [
     (|path| set_mode(path, 0o000), "chmod 600"),
     (
         |path| {
