@@ -18,6 +18,12 @@ pub(crate) fn open_within(parent: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> 
     Ok(rustix::fs::openat2(parent, name, super::DIRECTORY, Mode::empty(), stay)?)
 }
 
+/// The directory of a process. Our own goes by `self`: in a pid namespace whose `/proc` is still the one outside, our number is
+/// somebody else's there, and a record would name them.
+fn of(pid: u32) -> String {
+    if pid == std::process::id() { "/proc/self".to_owned() } else { format!("/proc/{pid}") }
+}
+
 /// Field 22 of `/proc/PID/stat`: ticks after boot at which the process started. `None`: there is no such process.
 pub(crate) fn start_time(pid: u32) -> io::Result<Option<u64>> {
     Ok(stat_fields(pid)?.and_then(|fields| fields.get(19).and_then(|field| field.parse().ok())))
@@ -31,7 +37,7 @@ pub(crate) fn parent(pid: u32) -> io::Result<Option<u32>> {
 /// The fields of `/proc/PID/stat` from the third on: the second is the command in parentheses, which may itself
 /// contain spaces and parentheses, so fields are counted from the *last* closing one. A zombie counts as gone.
 fn stat_fields(pid: u32) -> io::Result<Option<Vec<String>>> {
-    let stat = match fs::read(format!("/proc/{pid}/stat")) {
+    let stat = match fs::read(format!("{}/stat", of(pid))) {
         Ok(stat) => stat,
         Err(error) if is_gone(&error) => return Ok(None),
         Err(error) => return Err(error),
@@ -48,8 +54,8 @@ pub(crate) fn boot_id() -> Option<String> {
 }
 
 pub(crate) fn namespaces(pid: u32) -> io::Result<Namespaces> {
-    let of = |kind| fs::metadata(format!("/proc/{pid}/ns/{kind}")).map(|found| found.ino());
-    Ok(Namespaces { pid: of("pid")?, net: of("net")? })
+    let inode = |kind| fs::metadata(format!("{}/ns/{kind}", of(pid))).map(|found| found.ino());
+    Ok(Namespaces { pid: inode("pid")?, net: inode("net")? })
 }
 
 /// The exclusive flocks that the descriptor table of a process shows (`/proc/PID/fdinfo`, lines that begin `lock:`).
@@ -57,7 +63,7 @@ pub(crate) fn namespaces(pid: u32) -> io::Result<Namespaces> {
 /// `/proc/locks` names the process that *acquired* a lock; a descriptor table names one that *has* it.
 pub(crate) fn held_flocks(pid: u32) -> io::Result<Vec<HeldFlock>> {
     let mut found = Vec::new();
-    let table = match fs::read_dir(format!("/proc/{pid}/fdinfo")) {
+    let table = match fs::read_dir(format!("{}/fdinfo", of(pid))) {
         Ok(table) => table,
         Err(error) if is_gone(&error) => return Ok(found),
         Err(error) => return Err(error),
@@ -66,7 +72,7 @@ pub(crate) fn held_flocks(pid: u32) -> io::Result<Vec<HeldFlock>> {
         let Ok(entry) = entry else { continue };
         let Ok(text) = fs::read_to_string(entry.path()) else { continue };
         for file in text.lines().filter_map(exclusive_flock) {
-            let link = format!("/proc/{pid}/fd/{}", entry.file_name().to_string_lossy());
+            let link = format!("{}/fd/{}", of(pid), entry.file_name().to_string_lossy());
             let Ok(path) = fs::read_link(&link) else { continue };
             // The device in `lock:` lines is the file system's own, which btrefs and overlays show otherwise to `stat`:
             // the identity that counts is what `stat` says through the link, as `fstat` says it to the holder.
@@ -87,17 +93,17 @@ fn exclusive_flock(line: &str) -> Option<u64> {
 }
 
 pub(crate) fn owner_uid(pid: u32) -> io::Result<u32> {
-    Ok(fs::metadata(format!("/proc/{pid}"))?.uid())
+    Ok(fs::metadata(of(pid))?.uid())
 }
 
 pub(crate) fn arguments(pid: u32) -> io::Result<Vec<String>> {
-    let line = fs::read(format!("/proc/{pid}/cmdline"))?;
+    let line = fs::read(format!("{}/cmdline", of(pid)))?;
     Ok(line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
 }
 
 /// The program's file, with ` (deleted)` where it was replaced since.
 pub(crate) fn program(pid: u32) -> io::Result<std::path::PathBuf> {
-    fs::read_link(format!("/proc/{pid}/exe"))
+    fs::read_link(format!("{}/exe", of(pid)))
 }
 
 pub(crate) fn all_pids() -> io::Result<Vec<u32>> {
