@@ -133,7 +133,7 @@ fn p9_ancestors_are_refused() {
     assert_eq!(outcome.stdout.trim(), "alive, and it said 4", "{outcome:?}");
 }
 
-/// What others may do on a port that was a daemon's. TLS: the beginning of a ServerHello, and an alert (RFC 8446).
+/// What others may do on a port that was a daemon's. TLS: the beginning of a `ServerHello`, and an alert (RFC 8446).
 const MANNERS: [Manner; 11] = [
     Manner::Answers(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
     Manner::Answers(b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n{\"instance\":\"INSTANCE\",\"state\":\"ready\",\"mac\":\"0000000000000000000000000000000000000000000000000000\"}"),
