@@ -1,6 +1,7 @@
 //! One command, run to its end, with a deadline.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
@@ -123,6 +124,18 @@ impl Call {
     pub fn start_with_input(mut self) -> Running {
         self.command.stdin(Stdio::piped());
         self.start()
+    }
+
+    /// Starts it with its output in a file, which costs no thread that reads: for those that come by the hundred.
+    #[expect(clippy::zombie_processes, reason = "waited for by its handle")]
+    pub fn start_into(mut self, output: &File) -> Arc<Process> {
+        let copy = || output.try_clone().expect("a descriptor is to be had");
+        self.command.stdout(copy()).stderr(copy());
+        let child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
+        let process =
+            Arc::new(Process::open(child.id()).expect("our own child cannot be gone before it is reaped"));
+        self.started.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&process));
+        process
     }
 
     /// Runs it to its end.

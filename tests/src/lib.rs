@@ -17,6 +17,7 @@ mod daemon;
 pub mod embedder;
 mod facts;
 mod files;
+pub mod herd;
 pub mod http;
 pub mod load;
 mod log;
@@ -42,7 +43,7 @@ pub use process::{Belongings, End, Process, processes_mentioning};
 pub use receiver::{Receiver, Stale};
 pub use rounds::{Round, each_round, rounds};
 pub use rustix::process::Signal;
-pub use stranger::Stranger;
+pub use stranger::{Manner, Stranger};
 
 /// A [`Bench`] with the helper programs of this package, on the file system that is given or on any.
 #[macro_export]

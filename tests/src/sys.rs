@@ -1,7 +1,10 @@
 //! What only `unsafe` code can ask of Linux: filters on system calls, and a mount namespace for one thread.
 
+mod execs;
+
 use std::io;
 
+pub use execs::Execs;
 use libc::{c_long, sock_filter, sock_fprog};
 
 /// The architecture that a filter must see, or the numbers mean other calls (`seccomp(2)`; `AUDIT_ARCH_…`, linux/audit.h).

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use aileron_tests::http::{raw, request};
-use aileron_tests::{Bench, Daemon, PROMPT, Signal, bench, put_fifo, until};
+use aileron_tests::{Bench, Call, Daemon, PROMPT, Signal, Stranger, bench, put_fifo, until};
 
 /// Every route there is, and one that is not.
 const ROUTES: [(&str, &str); 7] = [
@@ -183,15 +183,30 @@ fn p12_only_its_user_may_read() {
     assert!(daemon.address.ip().is_loopback());
 }
 
-/// hapi#868, failure 20: proxy variables between client and loopback.
+/// hapi#868, failure 20: proxy variables between client and loopback, in any spelling. A proxy that nobody should know of hears
+/// nothing, from any command and from the library.
 #[test]
 fn p12_proxy_variables_are_ignored() {
     let bench = bench!();
-    let daemon = bench.start(&[]);
-    let proxied = ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "https_proxy"]
-        .into_iter()
-        .fold(bench.aileron(&["url"]), |call, name| call.env(name, "http://127.0.0.1:9"));
-    assert_eq!(proxied.succeed().stdout.trim(), daemon.url());
+    let proxy = Stranger::answering("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
+    let address = format!("http://{}", proxy.address);
+    let proxied = |call: Call| {
+        let names = ["http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "socks_proxy", "Http_Proxy"];
+        let call = names
+            .iter()
+            .fold(call, |call, name| call.env(name, &address).env(&name.to_uppercase(), &address));
+        call.env("no_proxy", "").env("NO_PROXY", "example.org").env("REQUEST_METHOD", "GET")
+    };
+    let started = proxied(bench.aileron(&["url"])).succeed();
+    let daemon = bench.daemon();
+    assert_eq!(started.stdout.trim(), daemon.url());
+    for args in [&["url"][..], &["daemon", "start"], &["daemon", "status"], &["daemon", "logs"]] {
+        proxied(bench.aileron(args)).succeed();
+    }
+    let library = proxied(bench.call(bench.programs().slow).args(["ensure", "20000"])).succeed();
+    assert_eq!(library.stdout.trim(), format!("found {}", daemon.url()));
+    proxied(bench.aileron(&["stop"])).succeed();
+    assert_eq!((proxy.heard().as_str(), daemon.process.is_alive()), ("", false));
 }
 
 /// A FIFO as the hold, the gate's neighbour, or a file of somebody's: nothing is opened that could block.

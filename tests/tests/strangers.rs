@@ -5,7 +5,7 @@
 use std::fs;
 use std::time::Duration;
 
-use aileron_tests::{Bench, End, PROMPT, Process, Running, Stranger, bench, until};
+use aileron_tests::{Bench, End, Manner, PROMPT, Process, Running, Stranger, bench, until};
 use serde_json::Value;
 
 /// A living process that has nothing to do with us.
@@ -133,30 +133,37 @@ fn p9_ancestors_are_refused() {
     assert_eq!(outcome.stdout.trim(), "alive, and it said 4", "{outcome:?}");
 }
 
+/// What others may do on a port that was a daemon's. TLS: the beginning of a `ServerHello`, and an alert (RFC 8446).
+const MANNERS: [Manner; 11] = [
+    Manner::Answers(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+    Manner::Answers(b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n{\"instance\":\"INSTANCE\",\"state\":\"ready\",\"mac\":\"0000000000000000000000000000000000000000000000000000\"}"),
+    Manner::Answers(b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n"),
+    Manner::Answers(b"SSH-2.0-OpenSSH_9.9\r\n"),
+    Manner::Answers(b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03\x9c\x1f\x42\xee\x03\x11"),
+    Manner::Answers(b"\x15\x03\x01\x00\x02\x02\x46"),
+    Manner::Answers(b""),
+    Manner::Silent,
+    Manner::Echoes,
+    Manner::Closes,
+    Manner::EndlessHead,
+];
+
 /// notary#44: somebody else got the port of a daemon that was killed. Whatever the stranger says, and whether the lock is free
 /// or held, it is sent no token, and the client recovers or says that nobody could be proved.
 #[test]
 fn p12_a_stranger_on_the_recorded_port_sees_no_token() {
-    let answers = [
-        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-        "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n{\"instance\":\"INSTANCE\",\"state\":\"ready\",\"mac\":\"0000000000000000000000000000000000000000000000000000\"}",
-        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n",
-        "SSH-2.0-OpenSSH_9.9\r\n",
-        "",
-    ];
     // At once: most of it is waiting for deadlines.
     std::thread::scope(|scope| {
-        for answer in answers {
-            scope.spawn(move || sees_no_token(answer));
+        for manner in MANNERS {
+            scope.spawn(move || sees_no_token(manner));
         }
     });
 }
 
-fn sees_no_token(answer: &'static str) {
+fn sees_no_token(manner: Manner) {
     let bench = bench!();
     let mut record = left_behind(&bench);
-    let token = record["token"].as_str().unwrap().to_owned();
-    let stranger = Stranger::answering(answer);
+    let stranger = Stranger::with(manner);
     record["url"] = format!("http://{}", stranger.address).into();
     let holder = lock_holder(&bench);
     write_record(&bench, &record);
@@ -165,15 +172,69 @@ fn sees_no_token(answer: &'static str) {
     bench.aileron(&["--timeout", "1s", "stop", "--force"]).fail(4);
     holder.process.kill();
     holder.process.wait(PROMPT);
+    // The lock is free: each command recovers, and so does the library.
+    for args in [&["url"][..], &["daemon", "status"], &["stop"], &["daemon", "logs"]] {
+        write_record(&bench, &record);
+        let outcome = bench.aileron(args).run();
+        let expected = if args.contains(&"status") { 3 } else { 0 };
+        assert_eq!(outcome.end, End::Status(expected), "{manner:?}, {args:?}: {outcome:?}");
+        assert!(!outcome.stdout.contains(&stranger.address.to_string()) || expected == 3, "{outcome:?}");
+        bench.aileron(&["stop"]).succeed();
+    }
     write_record(&bench, &record);
-    let url = bench.aileron(&["url"]).succeed().stdout;
-    assert_ne!(url.trim(), format!("http://{}", stranger.address), "{answer:?}");
+    let library = bench.call(bench.programs().slow).args(["ensure", "20000"]).succeed();
+    assert!(library.stdout.starts_with("started "), "{manner:?}: {library:?}");
+    assert_heard_nonces_only(&stranger, &record, manner);
+}
+
+/// The daemon itself has the lock, and is wedged, and somebody else has its port: nobody is proved, so it is status 4, at the
+/// deadline, and not a new daemon.
+#[test]
+fn p14_a_stranger_beside_a_wedged_daemon_is_not_it() {
+    std::thread::scope(|scope| {
+        for manner in MANNERS {
+            scope.spawn(move || {
+                let bench = bench!();
+                let daemon = bench.start(&[]);
+                let stranger = Stranger::with(manner);
+                daemon.process.freeze();
+                let mut record = daemon.record.clone();
+                record["url"] = format!("http://{}", stranger.address).into();
+                write_record(&bench, &record);
+                for (args, status) in [
+                    (&["url"][..], 4),
+                    (&["daemon", "status"], 4),
+                    (&["daemon", "start"], 4),
+                    (&["daemon", "logs"], 0),
+                ] {
+                    let outcome = bench.aileron(&["--timeout", "1s"]).args(args).fail(status);
+                    assert!(outcome.took < PROMPT, "{manner:?}, {args:?}: {outcome:?}");
+                }
+                let library = bench.call(bench.programs().slow).args(["ensure", "1000"]).fail(1);
+                assert!(library.stdout.starts_with("Unresponsive"), "{manner:?}: {library:?}");
+                assert_eq!(bench.daemons().len(), 1);
+                assert_heard_nonces_only(&stranger, &record, manner);
+            });
+        }
+    });
+}
+
+/// It was asked to prove itself, and was sent nothing else: no token, no header that carries one, no body but the challenge.
+fn assert_heard_nonces_only(stranger: &Stranger, record: &Value, manner: Manner) {
     let heard = stranger.heard();
-    assert!(heard.contains("/v1/handshake"), "it was asked: {heard:?}");
     assert!(
-        !heard.contains(&token) && !heard.to_lowercase().contains("authorization"),
-        "{answer:?}: {heard}"
+        manner == Manner::Closes || heard.contains("/v1/handshake"),
+        "it was asked: {manner:?}, {heard:?}"
     );
+    let token = record["token"].as_str().unwrap();
+    assert!(!heard.contains(token) && !heard.to_lowercase().contains("authorization"), "{manner:?}: {heard}");
+    // Connections come at the same time, but each writes its request at once.
+    for request in heard.split("POST /v1/handshake HTTP/1.1\r\n").skip(1) {
+        let (_, body) = request.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {heard}"));
+        let names: Vec<_> = body.as_object().unwrap().keys().collect();
+        assert_eq!(names, ["nonce"], "{manner:?}: {heard}");
+    }
 }
 
 /// A stranger that relays the handshake to another daemon, whose record it cannot have, proves nothing; and a record whose

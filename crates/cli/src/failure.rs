@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aileron_discovery::protocol::launch::in_one_line;
-use aileron_discovery::{AcquireError, HoldError, ProbeError, Shortage, StateDirError};
+use aileron_discovery::{AcquireError, Barrier, HoldError, ProbeError, Shortage, StateDirError};
 use aileron_server::{RunError, ServeError};
 use aileron_spawn::{ChildEnd, EnsureError, FindError, LaunchError, Misfit, RestartError, StopError};
 use serde_json::{Value, json};
@@ -185,6 +185,11 @@ impl From<StateDirError> for Failure {
     }
 }
 
+/// What to do about a file that cannot be opened.
+fn remedy(path: &Path, error: &std::io::Error, otherwise: &str) -> String {
+    Barrier::of(path, error).map_or_else(|| otherwise.to_owned(), |barrier| barrier.to_string())
+}
+
 /// What helps where a file system has no locks, or none that count.
 const LOCAL: &str = "choose a state directory on a local file system";
 
@@ -197,8 +202,8 @@ impl From<ProbeError> for Failure {
                 failure.at(&path).hint("move what stands there away; nothing here removes it")
             }
             ProbeError::NoLocks { path, .. } => failure.at(&path).hint(LOCAL),
-            ProbeError::Io { path, .. } => {
-                failure.at(&path).hint("check who owns it: it must be yours to read")
+            ProbeError::Io { path, source, .. } => {
+                failure.at(&path).hint(&remedy(&path, &source, "check who owns it: it must be yours to read"))
             }
             _ => failure,
         }
@@ -218,9 +223,11 @@ impl From<AcquireError> for Failure {
                 failure.at(&path).hint(LOCAL)
             }
             AcquireError::Lost { path } => failure.at(&path).hint("something keeps removing it; try again"),
-            AcquireError::Io { path, .. } => {
-                failure.at(&path).hint("check who owns it: it must be yours to write")
-            }
+            AcquireError::Io { path, source, .. } => failure.at(&path).hint(&remedy(
+                &path,
+                &source,
+                "check who owns it: it must be yours to write",
+            )),
             _ => failure,
         }
     }

@@ -22,6 +22,7 @@
 //!
 //! Gate, lock, directory. Nobody takes an earlier one while holding a later one.
 
+mod barrier;
 mod deadline;
 mod epoch;
 mod exit_record;
@@ -45,6 +46,7 @@ pub mod survey;
 mod sys;
 mod tool;
 
+pub use barrier::Barrier;
 pub use deadline::Deadline;
 pub use epoch::{Epoch, EpochError};
 pub use exit_record::ExitRecord;

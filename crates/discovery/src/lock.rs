@@ -22,8 +22,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ownership::{Held, Look, Ownership};
-use crate::sys::{self, DirHandle, How};
-use crate::{Deadline, Epoch, ExitRecord, NotOwner, StateDir, StateDirError, StateFile, failpoint, record};
+use crate::sys::{self, Denial, DirHandle, How};
+use crate::{
+    Barrier, Deadline, Epoch, ExitRecord, NotOwner, StateDir, StateDirError, StateFile, failpoint, record,
+};
 
 /// How long a starter tries before it says that the lock is held.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -31,6 +33,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// How often the path may turn out to have been replaced before a starter gives up: each is somebody's `rm -rf` within
 /// microseconds of our `flock`.
 const REPLACEMENTS: u32 = 50;
+
+const OPEN: &str = "open";
 
 /// The held lock: the right to be the daemon, for as long as [`Ownership::verify`] agrees.
 ///
@@ -96,6 +100,19 @@ pub enum AcquireError {
 }
 
 impl AcquireError {
+    /// What keeps this user from the file, where that is the matter and can be told.
+    pub fn barrier(&self) -> Option<Barrier> {
+        match self {
+            Self::Io { path, source, .. } => Barrier::of(path, source),
+            _ => None,
+        }
+    }
+
+    /// Whether it says that the file's owner or mode keep this user from it, and so every other client of this user as well.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Io { step: OPEN, source, .. } if sys::denial(source) == Some(Denial::Access))
+    }
+
     /// Whether it says that the directory or the lock went away: the client then begins again.
     pub fn is_lost(&self) -> bool {
         matches!(self, Self::Lost { .. } | Self::StateDir(StateDirError::Missing { .. }))
@@ -253,7 +270,7 @@ fn open_to_lock(
                 Some(kind) => Err(AcquireError::NotAFile { path: path(), kind }),
                 // Creating in a directory that was removed under its handle is ENOENT (open(2)).
                 None if sys::proves_absence(&source) => Ok(None),
-                None => Err(AcquireError::Io { step: "open", path: path(), source }),
+                None => Err(AcquireError::Io { step: OPEN, path: path(), source }),
             };
         }
     };

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::sys::{self, How};
+use crate::sys::{self, Denial, How};
 use crate::{FileId, StateDir, StateDirError, StateFile};
 
 /// What a look at the lock from outside found.
@@ -69,6 +69,15 @@ pub enum ProbeError {
     },
 }
 
+impl ProbeError {
+    /// Whether it says that the lock's owner or mode keep this user from it: it may be held, and nobody can tell from here.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Io { step: OPEN, source, .. } if sys::denial(source) == Some(Denial::Access))
+    }
+}
+
+const OPEN: &str = "open";
+
 /// Looks whether somebody holds the lock, with read access and without creating anything.
 ///
 /// It takes a shared lock that is closed and never unlocked; a starter is patient enough not to mistake it for a daemon.
@@ -90,7 +99,7 @@ pub fn probe_lock(state_dir: &StateDir) -> Result<LockProbe, ProbeError> {
         Err(source) => {
             return Err(match dir.odd_kind(&name) {
                 Some(kind) => ProbeError::NotAFile { path: path(), kind },
-                None => ProbeError::Io { step: "open", path: path(), source },
+                None => ProbeError::Io { step: OPEN, path: path(), source },
             });
         }
     };

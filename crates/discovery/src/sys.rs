@@ -47,6 +47,26 @@ pub(crate) struct DirFacts {
     pub(crate) mode: u32,
 }
 
+/// In which way the system refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(windows, expect(dead_code, reason = "Windows tells of no way"))]
+pub(crate) enum Denial {
+    /// The owner or the permission bits are in the way.
+    Access,
+    /// Nobody may, as things are.
+    NotPermitted,
+    /// The file system is mounted read-only.
+    ReadOnly,
+}
+
+/// Whom a file is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileAccess {
+    pub(crate) owner: u32,
+    pub(crate) user: u32,
+    pub(crate) mode: u32,
+}
+
 /// What a held descriptor says of its file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeldFacts {

@@ -66,13 +66,20 @@ impl Api {
         Self { shared, control, app }
     }
 
-    /// Answers one request, whatever it is and whatever the handler does.
-    pub(crate) async fn answer(self, request: Request<Incoming>) -> Result<Response<Tracked>, Infallible> {
+    /// Answers one request, whatever it is and whatever the handler does. `is_known` is called if it came with the token.
+    pub(crate) async fn answer(
+        self,
+        request: Request<Incoming>,
+        is_known: impl FnOnce(),
+    ) -> Result<Response<Tracked>, Infallible> {
         let (head, body) = request.into_parts();
         let area = match admit(&self.shared, &head) {
             Ok(area) => area,
             Err(refusal) => return Ok(Tracked::without(Refused(refusal).into_response())),
         };
+        if matches!(area, Area::Control | Area::App) {
+            is_known();
+        }
         let is_use = area == Area::App || head.uri.path() == route::EVENTS;
         let in_flight = is_use.then(|| self.shared.activity.begin());
         let mut router = if area == Area::App { self.app } else { self.control };

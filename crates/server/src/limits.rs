@@ -4,7 +4,7 @@
 //! foreground, whose service manager may mean it. Either way nothing is changed, and nobody has to guess later.
 
 /// Descriptors for every connection that is served at once, and some for files.
-const DESCRIPTORS: u64 = crate::connections::MAX_CONNECTIONS as u64 + 64;
+const DESCRIPTORS: u64 = crate::connections::MOST as u64 + 64;
 
 /// Address space for two stacks, a heap and an embedder's modest work.
 const MEMORY: u64 = 256 * 1024 * 1024;

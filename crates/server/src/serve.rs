@@ -118,6 +118,10 @@ fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
     }
     // What ran out comes before any other advice.
     let short = Shortage::behind(error).map(Shortage::advice);
+    let barrier = match error {
+        ServeError::Lock(error) => error.barrier().map(|barrier| barrier.to_string()),
+        _ => None,
+    };
     let (step, path, hint) = match error {
         ServeError::Lock(_) => ("acquire the lock", state_dir.path(StateFile::Lock), None),
         ServeError::Log(_) => ("open the log", state_dir.path(StateFile::Log), None),
@@ -135,7 +139,7 @@ fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
         step: step.to_owned(),
         message: in_one_line(error),
         path: Some(path.to_string_lossy().into_owned()),
-        hint: short.or(hint).map(str::to_owned),
+        hint: short.map(str::to_owned).or(barrier).or(hint.map(str::to_owned)),
     }
 }
 

@@ -138,7 +138,9 @@ pub(crate) fn prove(
 ) -> Result<Option<DaemonState>, (Quiet, String)> {
     let address = record.url.address();
     let deadline = deadline.within(HANDSHAKE);
-    let somebody_is_there = || probe_lock(state_dir).is_ok_and(|probe| probe.is_held());
+    // A lock that cannot be looked at may be held.
+    let somebody_is_there =
+        || probe_lock(state_dir).map_or_else(|error| error.is_denied(), |probe| probe.is_held());
     let challenge = Challenge { nonce: Nonce::random().map_err(|error| (Quiet::Silent, error.to_string()))? };
     let body = serde_json::to_vec(&challenge).map_err(|error| (Quiet::Silent, error.to_string()))?;
     let ours = record.instance.is_some();

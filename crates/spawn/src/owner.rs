@@ -106,7 +106,9 @@ impl Owner {
             Err(refusal) => return Err(StopError::Unproved { refusal }),
         };
         let after = if how == How::Sigkill { Deadline::after(AFTER_KILL) } else { *deadline };
-        if !ended || !is_released(state_dir, self.lock, &after) {
+        // Of a lock that may not be looked at the end of the process has to tell, or that of its port.
+        let is_hidden = || probe_lock(state_dir).is_err_and(|error| error.is_denied());
+        if !ended || !(is_hidden() || is_released(state_dir, self.lock, &after)) {
             return Err(StopError::StillRunning { pid, elapsed: deadline.elapsed() });
         }
         // A record that names another process says nothing of this one's port.

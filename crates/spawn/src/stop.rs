@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use aileron_discovery::process::{self, Holder, Refusal};
 use aileron_discovery::{
-    AcquireError, Deadline, GateError, Hold, HoldError, LockProbe, ProbeError, StartGate, StateDir,
-    StateDirError, failpoint, probe_lock,
+    AcquireError, Advertisement, Deadline, FileId, GateError, Hold, HoldError, LockProbe, ProbeError,
+    Reading, StartGate, StateDir, StateDirError, StateFile, failpoint, file_identity, probe_lock,
 };
 
+use crate::look::prove;
 use crate::owner::Owner;
 use crate::wait::Backoff;
 
@@ -140,21 +141,44 @@ pub fn stop(state_dir: &StateDir, options: StopOptions, deadline: Deadline) -> R
     let gate = match options.on_stop {
         OnStop::LeaveStartsOn => match pass_gate(state_dir, &deadline) {
             // Where nothing can be written (a read-only mount) nothing can be started either: the lock alone tells.
-            Err(StopError::Gate(AcquireError::Io { .. })) if !probe_lock(state_dir)?.is_held() => None,
-            passed => passed?,
+            Err(StopError::Gate(error @ AcquireError::Io { .. })) => match owner(state_dir, &deadline)? {
+                None => None,
+                // Who is kept from the gate by its mode is so with every other client of the same user: nobody starts one.
+                Some(_) if error.is_denied() && is_proved(state_dir, &deadline) => Some(None),
+                Some(_) => return Err(StopError::Gate(error)),
+            },
+            passed => passed?.map(Some),
         },
-        OnStop::Hold => Some(pass_gate_making(state_dir, &deadline, Hold::set)?.0),
+        OnStop::Hold => Some(Some(pass_gate_making(state_dir, &deadline, Hold::set)?.0)),
     };
     failpoint!("stop_begun");
-    let probe = match &gate {
-        Some(_) => probe_lock(state_dir)?,
-        None => LockProbe::Absent,
+    let owner = match &gate {
+        Some(_) => owner(state_dir, &deadline)?,
+        None => None,
     };
-    let outcome = match probe {
-        LockProbe::Held(lock) => Owner::find(state_dir, lock).stop(state_dir, options.force, &deadline)?,
-        LockProbe::Absent | LockProbe::Free(_) => StopOutcome::NotRunning,
+    let outcome = match owner {
+        Some(lock) => Owner::find(state_dir, lock).stop(state_dir, options.force, &deadline)?,
+        None => StopOutcome::NotRunning,
     };
     Ok(Stopped { outcome, orphans: orphans(state_dir) })
+}
+
+/// The lock that somebody holds. One that may not be looked at is held if there is a daemon that is proved, for a handshake is
+/// answered by the owner only.
+pub(crate) fn owner(state_dir: &StateDir, deadline: &Deadline) -> Result<Option<FileId>, StopError> {
+    match probe_lock(state_dir) {
+        Ok(LockProbe::Held(lock)) => Ok(Some(lock)),
+        Ok(LockProbe::Absent | LockProbe::Free(_)) => Ok(None),
+        Err(error) if error.is_denied() && is_proved(state_dir, deadline) => {
+            file_identity(&state_dir.path(StateFile::Lock)).map(Some).or(Err(error.into()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_proved(state_dir: &StateDir, deadline: &Deadline) -> bool {
+    matches!(Advertisement::read(state_dir), Ok(Reading::Present(record))
+        if matches!(prove(state_dir, &record, deadline), Ok(Some(_))))
 }
 
 pub(crate) fn orphans(state_dir: &StateDir) -> Vec<Holder> {

@@ -62,7 +62,8 @@ struct Report {
     /// What the state needs said of it.
     why: Option<String>,
     view: Option<DaemonView>,
-    lock: LockProbe,
+    /// `None`: this user is kept from it, which matters to nobody where a daemon is proved.
+    lock: Option<LockProbe>,
     hold: bool,
     last_exit: Option<ExitRecord>,
 }
@@ -80,7 +81,10 @@ impl Report {
             started_at: None,
             why: None,
             view,
-            lock: probe_lock(dir)?,
+            lock: match probe_lock(dir) {
+                Err(error) if error.is_denied() && matches!(finding, Finding::Found(_)) => None,
+                probed => Some(probed?),
+            },
             hold: Hold::is_set(dir)?,
             last_exit: ExitRecord::read(dir).ok().flatten(),
         };
@@ -142,8 +146,8 @@ impl Report {
             "in_flight": view.map(|view| view.in_flight),
             "state_dir": { "path": dir.root().to_string_lossy(), "rule": dir.rule().name() },
             "lock": {
-                "held": self.lock.is_held(),
-                "at_path": self.lock.file(),
+                "held": self.lock.map(|lock| lock.is_held()),
+                "at_path": self.lock.and_then(|lock| lock.file()),
                 "by_daemon": view.map(|view| view.held),
             },
             "watcher": view.map(|view| &view.watcher),
@@ -188,10 +192,11 @@ impl Report {
     }
 }
 
-fn lock_text(lock: LockProbe) -> String {
+fn lock_text(lock: Option<LockProbe>) -> String {
     match lock {
-        LockProbe::Absent => "there is none".to_owned(),
-        LockProbe::Free(file) => format!("free, inode {file}"),
-        LockProbe::Held(file) => format!("held, inode {file}"),
+        None => "may not be looked at: check its owner and mode".to_owned(),
+        Some(LockProbe::Absent) => "there is none".to_owned(),
+        Some(LockProbe::Free(file)) => format!("free, inode {file}"),
+        Some(LockProbe::Held(file)) => format!("held, inode {file}"),
     }
 }

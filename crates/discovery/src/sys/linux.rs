@@ -22,6 +22,12 @@ pub(crate) fn open_within(parent: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> 
     Ok(rustix::fs::openat2(parent, name, super::DIRECTORY, Mode::empty(), stay)?)
 }
 
+/// The directory of a process. Our own goes by `self`: in a pid namespace whose `/proc` is still the one outside, our number is
+/// somebody else's there, and a record would name them.
+fn of(pid: u32) -> String {
+    if pid == std::process::id() { "/proc/self".to_owned() } else { format!("/proc/{pid}") }
+}
+
 /// Field 22 of `/proc/PID/stat`: ticks after boot at which the process started. `None`: there is no such process.
 pub(crate) fn start_time(pid: u32) -> io::Result<Option<u64>> {
     Ok(stat_fields(pid)?.and_then(|fields| fields.get(19).and_then(|field| field.parse().ok())))
@@ -44,7 +50,7 @@ pub(crate) fn parent(pid: u32) -> io::Result<Option<u32>> {
 /// The fields of `/proc/PID/stat` from the third on: the second is the command in parentheses, which may itself
 /// contain spaces and parentheses, so fields are counted from the *last* closing one. A zombie counts as gone.
 fn stat_fields(pid: u32) -> io::Result<Option<Vec<String>>> {
-    let stat = match fs::read(format!("/proc/{pid}/stat")) {
+    let stat = match fs::read(format!("{}/stat", of(pid))) {
         Ok(stat) => stat,
         Err(error) if is_gone(&error) => return Ok(None),
         Err(error) => return Err(error),
@@ -61,8 +67,8 @@ pub(crate) fn boot_id() -> Option<String> {
 }
 
 pub(crate) fn namespaces(pid: u32) -> io::Result<Namespaces> {
-    let of = |kind| fs::metadata(format!("/proc/{pid}/ns/{kind}")).map(|found| found.ino());
-    Ok(Namespaces { pid: of("pid")?, net: of("net")? })
+    let inode = |kind| fs::metadata(format!("{}/ns/{kind}", of(pid))).map(|found| found.ino());
+    Ok(Namespaces { pid: inode("pid")?, net: inode("net")? })
 }
 
 /// The exclusive flocks that the descriptor table of a process shows (`/proc/PID/fdinfo`, lines that begin `lock:`).
@@ -70,7 +76,7 @@ pub(crate) fn namespaces(pid: u32) -> io::Result<Namespaces> {
 /// `/proc/locks` names the process that *acquired* a lock; a descriptor table names one that *has* it.
 pub(crate) fn held_flocks(pid: u32) -> io::Result<Vec<HeldFlock>> {
     let mut found = Vec::new();
-    let table = match fs::read_dir(format!("/proc/{pid}/fdinfo")) {
+    let table = match fs::read_dir(format!("{}/fdinfo", of(pid))) {
         Ok(table) => table,
         Err(error) if is_gone(&error) => return Ok(found),
         Err(error) => return Err(error),
@@ -79,7 +85,7 @@ pub(crate) fn held_flocks(pid: u32) -> io::Result<Vec<HeldFlock>> {
         let Ok(entry) = entry else { continue };
         let Ok(text) = fs::read_to_string(entry.path()) else { continue };
         for file in text.lines().filter_map(exclusive_flock) {
-            let link = format!("/proc/{pid}/fd/{}", entry.file_name().to_string_lossy());
+            let link = format!("{}/fd/{}", of(pid), entry.file_name().to_string_lossy());
             let Ok(path) = fs::read_link(&link) else { continue };
             // The device in `lock:` lines is the file system's own, which btrefs and overlays show otherwise to `stat`:
             // the identity that counts is what `stat` says through the link, as `fstat` says it to the holder.
@@ -105,7 +111,7 @@ fn exclusive_flock(line: &str) -> Option<u64> {
 }
 
 pub(crate) fn owner_uid(pid: u32) -> io::Result<u32> {
-    Ok(fs::metadata(format!("/proc/{pid}"))?.uid())
+    Ok(fs::metadata(of(pid))?.uid())
 }
 
 /// The arguments, the program's name first.
@@ -127,19 +133,19 @@ pub(crate) fn variable_in(environment: &[OsString], name: &str) -> Option<OsStri
 }
 
 fn words(pid: u32, file: &str) -> io::Result<Vec<OsString>> {
-    let text = fs::read(format!("/proc/{pid}/{file}"))?;
+    let text = fs::read(format!("{}/{file}", of(pid)))?;
     let text = text.strip_suffix(b"\0").unwrap_or(&text);
     Ok(text.split(|byte| *byte == 0).map(|word| OsStr::from_bytes(word).to_owned()).collect())
 }
 
 pub(crate) fn working_directory(pid: u32) -> io::Result<PathBuf> {
-    fs::read_link(format!("/proc/{pid}/cwd"))
+    fs::read_link(format!("{}/cwd", of(pid)))
 }
 
 /// What decides which file a path means for a process: its mount namespace and its root.
 pub(crate) fn path_view(pid: u32) -> io::Result<(u64, FileId)> {
-    let root = fs::metadata(format!("/proc/{pid}/root"))?;
-    let mounts = fs::metadata(format!("/proc/{pid}/ns/mnt"))?.ino();
+    let root = fs::metadata(format!("{}/root", of(pid)))?;
+    let mounts = fs::metadata(format!("{}/ns/mnt", of(pid)))?.ino();
     Ok((mounts, FileId { dev: root.dev(), ino: root.ino() }))
 }
 
@@ -159,7 +165,7 @@ pub(crate) fn age(start_time: u64) -> Option<Duration> {
 
 /// The program's file, with ` (deleted)` where it was replaced since.
 pub(crate) fn program(pid: u32) -> io::Result<PathBuf> {
-    fs::read_link(format!("/proc/{pid}/exe"))
+    fs::read_link(format!("{}/exe", of(pid)))
 }
 
 pub(crate) fn all_pids() -> io::Result<Vec<u32>> {

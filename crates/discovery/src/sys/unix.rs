@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::{DirFacts, HeldFacts, How};
+use super::{Denial, DirFacts, FileAccess, HeldFacts, How};
 use crate::survey::{Entry, FileSystem, Role};
 use crate::{FileId, Shortage};
 
@@ -50,6 +50,26 @@ pub(crate) fn held_facts(file: &File) -> io::Result<HeldFacts> {
         id: id_of(&stat),
         links,
         regular: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
+    })
+}
+
+/// In which way an `open` was refused, if that is what the error says (`open(2)`).
+pub(crate) fn denial(error: &io::Error) -> Option<Denial> {
+    match Errno::from_io_error(error)? {
+        Errno::ACCESS => Some(Denial::Access),
+        Errno::PERM => Some(Denial::NotPermitted),
+        Errno::ROFS => Some(Denial::ReadOnly),
+        _ => None,
+    }
+}
+
+/// Whom the file at a path is for; the last component is not followed.
+pub(crate) fn file_access(path: &Path) -> io::Result<FileAccess> {
+    let stat = rustix::fs::lstat(path)?;
+    Ok(FileAccess {
+        owner: stat.st_uid,
+        user: rustix::process::geteuid().as_raw(),
+        mode: Mode::from_raw_mode(stat.st_mode).as_raw_mode() & 0o7777,
     })
 }
 

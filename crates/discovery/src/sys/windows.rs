@@ -18,7 +18,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
-use super::{DirFacts, HeldFacts, How};
+use super::{Denial, DirFacts, FileAccess, HeldFacts, How};
 use crate::FileId;
 
 const SHARE_ALL: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
@@ -60,6 +60,15 @@ pub(crate) fn held_facts(file: &File) -> io::Result<HeldFacts> {
 
 pub(crate) fn proves_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// An access list says no in one way only.
+pub(crate) fn denial(_error: &io::Error) -> Option<Denial> {
+    None
+}
+
+pub(crate) fn file_access(_path: &Path) -> io::Result<FileAccess> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 pub(crate) fn has_no_locks(error: &io::Error) -> bool {

@@ -190,6 +190,12 @@ pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
+/// How many descriptors this process may have open (`getrlimit(2)`); `None`: there is no limit.
+pub(crate) fn descriptor_limit() -> Option<usize> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.map(|most| usize::try_from(most).unwrap_or(usize::MAX))
+}
+
 /// The identity of an open file and of what stands at a path, when both can be told.
 pub(crate) fn is_same_file(file: &File, path: &std::path::Path) -> Option<bool> {
     let held = rustix::fs::fstat(file).ok()?;

@@ -87,6 +87,11 @@ pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::OutOfMemory
 }
 
+/// Handles are not limited so that it mattered.
+pub(crate) fn descriptor_limit() -> Option<usize> {
+    None
+}
+
 pub(crate) fn is_same_file(_file: &File, _path: &std::path::Path) -> Option<bool> {
     None
 }

@@ -1,0 +1,235 @@
+//! How many connections there are at most, and who goes when another one comes.
+//!
+//! Anybody on this machine can connect, and say nothing for as long as it is let. Were the places given to whoever comes
+//! first, a thousand such connections would lock every client out, and the clients would take a healthy daemon for a
+//! wedged one. So a place is lent: when there is none left, the oldest connection that never showed the token goes; when
+//! all have shown it, the one that has been quiet for the longest. What is in flight for somebody with the token stays.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::Load;
+use crate::sys;
+
+/// No more connections than this, whatever the limits allow.
+pub(crate) const MOST: usize = 1024;
+
+/// So many descriptors are left to the daemon's own files and to the embedder, or a quarter of all, if that is more.
+const SPARE: usize = 32;
+
+/// Somebody has to be served, with however few descriptors.
+const FEWEST: usize = 4;
+
+/// Whoever has just come is about to send its request, and is heard first. Not for long: the queue behind it moves at this
+/// pace.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// How often it is looked again whether a connection may go, while none may.
+const NEXT_LOOK: Duration = GRACE;
+
+/// The places, and who has them.
+#[derive(Debug)]
+pub(super) struct Places {
+    most: usize,
+    taken: Mutex<Taken>,
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    next: u64,
+    /// In the order in which they came.
+    seats: BTreeMap<u64, Seat>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    load: Arc<Load>,
+    came: Instant,
+    /// `None` until its task is known, and again once it was told to go.
+    task: Option<AbortHandle>,
+}
+
+/// A taken place, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    number: u64,
+    places: Arc<Places>,
+}
+
+impl Places {
+    /// As many as this process has descriptors for.
+    pub(super) fn new() -> Arc<Self> {
+        Self::of(most_under(sys::descriptor_limit()))
+    }
+
+    fn of(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, taken: Mutex::default(), freed: Notify::new() })
+    }
+
+    /// Whether one more may come.
+    pub(super) fn has_room(&self) -> bool {
+        self.taken().seats.len() < self.most
+    }
+
+    /// Takes a place, whether there is room or not.
+    pub(super) fn take(self: &Arc<Self>, load: Arc<Load>) -> Place {
+        let mut taken = self.taken();
+        let number = taken.next;
+        taken.next += 1;
+        taken.seats.insert(number, Seat { load, came: Instant::now(), task: None });
+        Place { number, places: Arc::clone(self) }
+    }
+
+    /// Which task is to be ended when the place is needed.
+    pub(super) fn lend(&self, number: u64, task: AbortHandle) {
+        if let Some(seat) = self.taken().seats.get_mut(&number) {
+            seat.task = Some(task);
+        }
+    }
+
+    /// Waits until there is room, for which somebody may have to go.
+    pub(super) async fn make_room(&self) {
+        while !self.has_room() {
+            self.free_one(NEXT_LOOK).await;
+        }
+    }
+
+    /// Has somebody go, if anybody may, and waits until a place is free, no longer than this.
+    pub(super) async fn free_one(&self, patience: Duration) {
+        self.shed(Instant::now());
+        // Its descriptor is closed once its task has ended, and before that nothing is gained.
+        if tokio::time::timeout(patience, self.freed.notified()).await.is_err() { /* looked at again */ }
+    }
+
+    /// Tells one connection to go; returns whether there was one that may.
+    fn shed(&self, now: Instant) -> bool {
+        let mut taken = self.taken();
+        let may_go = |seat: &&mut Seat| seat.task.is_some() && now.duration_since(seat.came) >= GRACE;
+        let unknown = taken.seats.values_mut().filter(may_go).find(|seat| !seat.load.has_token());
+        let victim = if unknown.is_some() {
+            unknown
+        } else {
+            let known = taken.seats.values_mut().filter(may_go).filter(|seat| !seat.load.is_busy());
+            known.min_by_key(|seat| seat.load.quiet_since())
+        };
+        let Some(task) = victim.and_then(|seat| seat.task.take()) else { return false };
+        task.abort();
+        true
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.taken().seats.remove(&self.number);
+        self.places.freed.notify_one();
+    }
+}
+
+fn most_under(descriptors: Option<usize>) -> usize {
+    let left = descriptors.map(|limit| limit.saturating_sub(SPARE.max(limit / 4)));
+    left.map_or(MOST, |left| left.clamp(FEWEST, MOST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Some places, each with a task that goes on until it is told to go; the first came longest ago.
+    struct Room {
+        places: Arc<Places>,
+        tasks: Vec<tokio::task::JoinHandle<()>>,
+    }
+
+    impl Room {
+        fn with(loads: Vec<Load>) -> Self {
+            let places = Places::of(loads.len());
+            let tasks = loads.into_iter().map(|load| {
+                let place = places.take(Arc::new(load));
+                let number = place.number();
+                let task = tokio::spawn(async move {
+                    let _place = place;
+                    std::future::pending::<()>().await;
+                });
+                places.lend(number, task.abort_handle());
+                task
+            });
+            Self { tasks: tasks.collect(), places }
+        }
+
+        /// Which of them goes next, if any may.
+        async fn shed(&self) -> Option<usize> {
+            let before: Vec<bool> = self.tasks.iter().map(tokio::task::JoinHandle::is_finished).collect();
+            if !self.places.shed(Instant::now() + GRACE) {
+                return None;
+            }
+            self.places.freed.notified().await;
+            tokio::task::yield_now().await;
+            (0..self.tasks.len()).find(|&at| self.tasks[at].is_finished() && !before[at])
+        }
+    }
+
+    fn load(has_token: bool, requests: usize, quiet_since: u64) -> Load {
+        let load = Load::new(Instant::now());
+        load.has_token.store(has_token, std::sync::atomic::Ordering::Relaxed);
+        load.requests.store(requests, std::sync::atomic::Ordering::Relaxed);
+        load.quiet_since.store(quiet_since, std::sync::atomic::Ordering::Relaxed);
+        load
+    }
+
+    fn block_on(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test);
+    }
+
+    #[test]
+    fn who_never_showed_the_token_goes_first_and_who_is_busy_with_it_stays() {
+        block_on(async {
+            let room = Room::with(vec![
+                load(true, 1, 0),
+                load(true, 0, 9),
+                load(false, 1, 0),
+                load(true, 0, 5),
+                load(false, 0, 0),
+            ]);
+            for expected in [Some(2), Some(4), Some(3), Some(1), None] {
+                assert_eq!(room.shed().await, expected);
+            }
+            assert!(room.places.has_room() && !room.tasks[0].is_finished());
+        });
+    }
+
+    #[test]
+    fn who_has_just_come_is_heard_first() {
+        block_on(async {
+            let room = Room::with(vec![load(false, 0, 0)]);
+            assert!(!room.places.has_room() && !room.places.shed(Instant::now()));
+            // In time it may.
+            room.places.make_room().await;
+            assert!(room.places.has_room());
+        });
+    }
+
+    #[test]
+    fn descriptors_are_left_for_everything_else() {
+        assert_eq!(most_under(Some(64)), 32);
+        assert_eq!(most_under(Some(256)), 192);
+        assert_eq!(most_under(Some(1024)), 768);
+        assert_eq!(most_under(Some(20_000)), MOST);
+        assert_eq!(most_under(Some(10)), FEWEST);
+        assert_eq!(most_under(None), MOST);
+    }
+}
