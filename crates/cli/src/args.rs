@@ -95,6 +95,11 @@ pub(crate) enum Daemon {
     /// Print its log
     #[command(after_help = "Example:\n  aileron daemon logs -n 20 -f")]
     Logs(Logs),
+    /// Print a unit for a service manager; puts nothing in place
+    #[command(
+        after_help = "Example:\n  aileron daemon unit systemd > ~/.config/systemd/user/aileron.service"
+    )]
+    Unit(Unit),
     /// The daemon that a client launches; not to be typed
     #[command(hide = true)]
     Serve(Serve),
@@ -130,6 +135,37 @@ pub(crate) struct Run {
     /// Only check that a daemon could start
     #[arg(long)]
     pub(crate) check: bool,
+    /// End with status 0, not 7, if a daemon runs already (for launchd)
+    #[arg(long)]
+    pub(crate) already_running_ok: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Unit {
+    /// Which service manager
+    #[arg(value_name = "MANAGER")]
+    pub(crate) manager: ServiceManager,
+    #[command(flatten)]
+    pub(crate) options: DaemonOptions,
+}
+
+/// Who may run the daemon as a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ServiceManager {
+    /// A user unit for systemd
+    Systemd,
+    /// A user agent for launchd (macOS)
+    Launchd,
+}
+
+impl ServiceManager {
+    /// As it is typed.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::Launchd => "launchd",
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

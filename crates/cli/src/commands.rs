@@ -6,6 +6,7 @@ mod run;
 mod start;
 mod status;
 mod stop;
+mod unit;
 
 use aileron_discovery::Tool;
 
@@ -31,6 +32,7 @@ pub(crate) fn run(tool: &Tool, args: Args, output: Output) -> Result<ExitStatus,
         Command::Daemon(Daemon::Stop(args)) | Command::Stop(args) => stop::stop(&settings, &args, output),
         Command::Daemon(Daemon::Status) => status::status(&settings, output),
         Command::Daemon(Daemon::Logs(args)) => logs::logs(&settings, &args, output),
+        Command::Daemon(Daemon::Unit(args)) => unit::unit(&settings, &args, output),
         Command::Url => start::url(&settings, output),
         Command::Completions { .. } | Command::Man => Ok(ExitStatus::Done),
     }

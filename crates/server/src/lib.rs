@@ -17,7 +17,8 @@
 //! # Reading order
 //!
 //! [`serve`] and [`run`] put the parts together. [`policy`] is pure. `keeper` decides and enforces; `watch` wakes it.
-//! `guard` admits requests, `api` answers the control routes, `connections` accepts and drains.
+//! `guard` admits requests, `api` answers the control routes, `connections` accepts and drains. `notify` tells a service
+//! manager.
 
 mod activity;
 mod api;
@@ -28,6 +29,7 @@ mod events;
 mod guard;
 mod keeper;
 mod log;
+mod notify;
 pub mod policy;
 mod reason;
 mod run;
@@ -36,7 +38,9 @@ mod shared;
 mod sys;
 mod watch;
 
-pub use config::{Config, ConfigError, FileEvents, MAX_POLL_INTERVAL, MAX_TIMEOUT, MIN_POLL_INTERVAL};
+pub use config::{
+    Config, ConfigError, FileEvents, MAX_POLL_INTERVAL, MAX_TIMEOUT, MIN_POLL_INTERVAL, ServiceManager,
+};
 pub use context::{Context, Fenced};
 pub use log::{LogError, LogFile, Terminal, check_level, init as init_log};
 pub use reason::ShutdownReason;

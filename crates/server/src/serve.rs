@@ -9,8 +9,9 @@ use axum::Router;
 use crate::config::Config;
 use crate::context::Context;
 use crate::log::{self, LogError, Terminal};
+use crate::notify::Notifier;
 use crate::reason::ShutdownReason;
-use crate::run::{AppError, Ended, RunError, run};
+use crate::run::{AppError, Ended, RunError, run_telling};
 
 /// Why a daemon process did not serve.
 #[derive(Debug, thiserror::Error)]
@@ -89,10 +90,12 @@ where
     F: Future<Output = Result<Option<Router>, AppError>>,
 {
     config.check().map_err(RunError::from)?;
+    // Before the log, which has a thread for the terminal.
+    let notifier = Notifier::of(config);
     let lock = OwnerLock::acquire(state_dir)?;
     let log = log::init(&lock, config.log_max_size, terminal)?;
     let ready = |record: &_| report(LaunchMessage::Ready { record: Box::new(Clone::clone(record)) });
-    let ended = run(lock, config, Some(log.clone()), app, ready);
+    let ended = run_telling(lock, config, Some(log.clone()), app, ready, notifier);
     log.finish();
     Ok(ended?)
 }

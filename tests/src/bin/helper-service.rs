@@ -65,6 +65,7 @@ mod service {
             .route("/panic/{ms}", get(panicking_after))
             .route("/say/{from}/{lines}", get(say))
             .route("/child", get(child))
+            .route("/environment", get(environment))
             .route("/vital-after/{ms}", post(async move |path: Path<u64>| notify_after(path, &end_it).await))
             .route("/vital-panic/{ms}", post(async move |path: Path<u64>| notify_after(path, &hurt_it).await))
     }
@@ -106,6 +107,12 @@ mod service {
     async fn child() -> String {
         let output = std::process::Command::new("ls").args(["-l", "/proc/self/fd"]).output();
         String::from_utf8_lossy(&output.expect("ls(1) is there").stdout).into_owned()
+    }
+
+    /// The environment of a child.
+    async fn environment() -> String {
+        let output = std::process::Command::new("env").output();
+        String::from_utf8_lossy(&output.expect("env(1) is there").stdout).into_owned()
     }
 
     /// Lines of about 200 bytes.
