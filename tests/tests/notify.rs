@@ -87,10 +87,13 @@ fn ready_is_said_once_the_record_is_there() {
     says_ready(&bench, &Manager::abstract_one());
 }
 
+/// Done to a bench.
+type Step = fn(&Bench);
+
 /// Whatever ends it, with status 0: a unit that is restarted on failure alone does not fight it.
 #[test]
 fn stopping_is_said_whatever_the_reason_and_the_status_is_0() {
-    let ends: [(&str, fn(&Bench)); 3] = [
+    let ends: [(&str, Step); 3] = [
         ("stop_request", |bench| drop(bench.aileron(&["stop"]).succeed())),
         ("displaced", |bench| fs::remove_dir_all(bench.state()).unwrap()),
         ("idle", |_| {}),

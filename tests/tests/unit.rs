@@ -154,14 +154,12 @@ impl Element {
                     return element;
                 }
                 None if tag.starts_with(['?', '!']) => {}
-                None => match tag.strip_suffix('/') {
-                    Some(name) => element.within.push(Self { name: name.to_owned(), ..Self::default() }),
-                    None => {
-                        let name = tag.split(' ').next().unwrap();
-                        let inner = Self::parse(rest, name);
-                        element.within.push(inner);
-                    }
-                },
+                None => {
+                    let name = tag.trim_end_matches('/').split(' ').next().unwrap();
+                    let is_empty = tag.ends_with('/');
+                    let empty = || Self { name: name.to_owned(), ..Self::default() };
+                    element.within.push(if is_empty { empty() } else { Self::parse(rest, name) });
+                }
             }
         }
     }

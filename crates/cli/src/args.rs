@@ -189,9 +189,9 @@ pub(crate) struct Stop {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Logs {
-    /// How many of the last lines
-    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
-    pub(crate) lines: usize,
+    /// How many of the last lines [default: 100, with --since all]
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub(crate) lines: Option<usize>,
     /// Go on with what comes, over rotations and restarts
     #[arg(short, long)]
     pub(crate) follow: bool,

@@ -10,6 +10,7 @@ mod exit;
 mod failure;
 mod output;
 mod settings;
+mod sys;
 
 use std::process::ExitCode;
 
