@@ -64,6 +64,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Daemon(Daemon),
     /// The same as `daemon stop`
+    #[command(after_help = "Example:\n  aileron stop --force")]
     Stop(Stop),
     /// Print the daemon's URL, starting it if need be
     #[command(after_help = "Example:\n  curl -s $(aileron url)/healthz")]
@@ -73,9 +74,13 @@ pub(crate) enum Command {
         after_help = "Example:\n  aileron completions bash > ~/.local/share/bash-completion/completions/aileron"
     )]
     Completions { shell: Shell },
-    /// Print the manual page
-    #[command(after_help = "Example:\n  aileron man | man -l -")]
-    Man,
+    /// Print the manual, or the page of one command
+    #[command(after_help = "Example:\n  aileron man | man -l -\n  aileron man daemon run | man -l -")]
+    Man {
+        /// The command, as it is typed
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -215,13 +220,7 @@ mod tests {
         fn visit(command: &clap::Command) {
             let leaf = !command.has_subcommands() && !command.is_hide_set();
             let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(
-                !leaf
-                    || text.contains("Example:")
-                    || command.get_about().is_some_and(|about| about.to_string().contains("same as")),
-                "{}",
-                command.get_name()
-            );
+            assert!(!leaf || text.contains("Example"), "{}", command.get_name());
             command.get_subcommands().for_each(visit);
         }
         visit(&Args::command());

@@ -1,6 +1,7 @@
 //! One module a command.
 
 mod logs;
+mod man;
 mod meta;
 mod run;
 mod start;
@@ -19,9 +20,9 @@ use crate::settings::Settings;
 /// Runs the command that was typed.
 pub(crate) fn run(tool: &Tool, args: Args, output: Output) -> Result<ExitStatus, Failure> {
     // Before anything is resolved: neither touches the daemon, and both work without HOME.
-    match args.command {
-        Command::Completions { shell } => return Ok(meta::completions(shell)),
-        Command::Man => return Ok(meta::man()),
+    match &args.command {
+        Command::Completions { shell } => return Ok(meta::completions(*shell, output)),
+        Command::Man { command } => return man::man(command, output),
         _ => {}
     }
     let settings = Settings::resolve(tool, &args.global)?;
@@ -34,6 +35,6 @@ pub(crate) fn run(tool: &Tool, args: Args, output: Output) -> Result<ExitStatus,
         Command::Daemon(Daemon::Logs(args)) => logs::logs(&settings, &args, output),
         Command::Daemon(Daemon::Unit(args)) => unit::unit(&settings, &args, output),
         Command::Url => start::url(&settings, output),
-        Command::Completions { .. } | Command::Man => Ok(ExitStatus::Done),
+        Command::Completions { .. } | Command::Man { .. } => Ok(ExitStatus::Done),
     }
 }
