@@ -12,7 +12,8 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use aileron_server::ShutdownReason;
-use aileron_tests::{Bench, Call, Mount, PROMPT, bench, in_own_mounts, lock_file, until};
+use aileron_tests::page::{flatten, kind_of, parse, row};
+use aileron_tests::{Bench, Call, Mount, PROMPT, bench, copy_program, in_own_mounts, lock_file, until};
 use serde_json::Value;
 
 const PAGE: &str = include_str!("../../docs/json.md");
@@ -35,95 +36,9 @@ type Produced = Vec<(&'static str, Value)>;
 const PRODUCERS: [fn() -> Produced; 10] =
     [plain, running, full, not_running, starting, frozen, elsewhere, jammed, orphaned, errors];
 
-/// A row of a section's table.
-#[derive(Debug)]
-struct Field {
-    kind: &'static str,
-    may_be_null: bool,
-}
-
-#[derive(Debug, Default)]
-struct Section {
-    fields: BTreeMap<&'static str, Field>,
-    /// Of each field that has a table of its values.
-    values: BTreeMap<&'static str, BTreeSet<String>>,
-}
-
-/// The text between the first two backticks; `None` without any.
-fn ticked(text: &str) -> Option<&str> {
-    text.split('`').nth(1)
-}
-
-fn page() -> BTreeMap<&'static str, Section> {
-    let mut sections: BTreeMap<&str, Section> = BTreeMap::new();
-    let (mut section, mut of_field) = ("", None);
-    for line in PAGE.lines() {
-        if let Some(title) = line.strip_prefix("### ") {
-            let (name, field) = title.split_once(": ").unwrap();
-            assert_eq!(ticked(name).unwrap_or(name), section, "a table of values stands in its section");
-            of_field = ticked(field);
-            sections.get_mut(section).unwrap().values.insert(of_field.unwrap(), BTreeSet::new());
-        } else if let Some(title) = line.strip_prefix("## ") {
-            (section, of_field) = (ticked(title).unwrap_or(title), None);
-            assert!(sections.insert(section, Section::default()).is_none(), "{title} twice");
-        } else if let Some(row) = line.strip_prefix("| `") {
-            let cells: Vec<&str> = row.split(" | ").collect();
-            let name = cells[0].trim_end_matches('`');
-            let here = sections.get_mut(section).unwrap();
-            if let Some(field) = of_field {
-                here.values.get_mut(field).unwrap().insert(name.to_owned());
-            } else {
-                assert_eq!(cells.len(), 4, "{line}");
-                let may_be_null = cells[3].trim_end_matches(" |") != "never";
-                here.fields.insert(name, Field { kind: cells[1], may_be_null });
-            }
-        }
-    }
-    sections
-}
-
-/// Every path in a document, and what stands there.
-fn flatten(path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
-    if !path.is_empty() {
-        found.push((path.to_owned(), value.clone()));
-    }
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                flatten(&path, value, found);
-            }
-        }
-        Value::Array(elements) => {
-            elements.iter().for_each(|element| flatten(&format!("{path}[]"), element, found));
-        }
-        _ => {}
-    }
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_u64() => "integer",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "list",
-        Value::Object(_) => "object",
-    }
-}
-
-/// The row for a path: its own, or one that ends in `*`.
-fn row<'a>(section: &'a Section, path: &str) -> Option<(&'a str, &'a Field)> {
-    let wide = |name: &str| name.strip_suffix('*').is_some_and(|stem| path.starts_with(stem));
-    let own = section.fields.get_key_value(path);
-    let found = own.or_else(|| section.fields.iter().find(|(name, _)| wide(name)));
-    found.map(|(name, field)| (*name, field))
-}
-
 #[test]
 fn the_page_says_what_the_program_prints() {
-    let page = page();
+    let page = parse(PAGE);
     let documents: Produced = std::thread::scope(|scope| {
         let running: Vec<_> = PRODUCERS.into_iter().map(|producer| scope.spawn(producer)).collect();
         running.into_iter().flat_map(|producer| producer.join().expect("a producer")).collect()
@@ -180,7 +95,7 @@ fn the_reasons_on_the_page_are_those_of_the_program() {
     use ShutdownReason::{Displaced, Idle, ServeError, Sighup, Sigint, Sigterm, StopRequest, VitalTask};
     let all = [StopRequest, Sigterm, Sigint, Sighup, Idle, Displaced, ServeError, VitalTask];
     let all: BTreeSet<String> = all.into_iter().map(|reason| reason.name().to_owned()).collect();
-    assert_eq!(page()[STATUS].values["last_exit.reason"], all);
+    assert_eq!(parse(PAGE)[STATUS].values["last_exit.reason"], all);
 }
 
 /// Every kind of failure that stands in the source of the command line, and no other.
@@ -189,7 +104,7 @@ fn the_kinds_of_errors_on_the_page_are_those_of_the_program() {
     let mut kinds = BTreeSet::new();
     kinds_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/cli/src"), &mut kinds);
     assert!(kinds.len() > 20, "the source is not read as it is written: {kinds:?}");
-    assert_eq!(page()[ERRORS].values["error.kind"], kinds);
+    assert_eq!(parse(PAGE)[ERRORS].values["error.kind"], kinds);
 }
 
 /// The first argument of each `Failure::new(`, `Self::new(` and `of(`, where it is a literal.
@@ -299,7 +214,7 @@ fn starting() -> Produced {
     let bench = bench!();
     // By its name it is this tool's.
     let program = bench.beside("aileron");
-    fs::copy(bench.programs().slow, &program).unwrap();
+    copy_program(bench.programs().slow, &program);
     let slow = bench.embedder(&program, &["--init", "600000"]).start();
     until("it holds the lock", PROMPT, || {
         fs::read_to_string(bench.file("daemon.log")).ok().filter(|log| !log.is_empty())

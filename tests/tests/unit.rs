@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use aileron_tests::{Bench, End, Outcome, PROMPT, Signal, Tree, bench};
+use aileron_tests::{Bench, End, Outcome, PROMPT, Signal, Tree, bench, copy_program};
 
 /// What must survive being written down: spaces, specifiers, variables, quotes, and what XML knows.
 const ODD: &str = r#"a b 100%n $HOME ${HOME} "q" 'r' \x & <b> ;"#;
@@ -100,7 +100,7 @@ fn the_program_is_named_so_that_it_is_found_again() {
     let odd = bench.beside("a b 100%n $HOME");
     fs::create_dir(&odd).unwrap();
     let program = odd.join("aileron");
-    fs::copy(bench.programs().aileron, &program).unwrap();
+    copy_program(bench.programs().aileron, &program);
     let text = bench.call(&program).args(["daemon", "unit", "systemd"]).succeed().stdout;
     assert_eq!(complaints(&bench, &text), Vec::<String>::new(), "{text}");
 
@@ -113,7 +113,7 @@ fn the_program_is_named_so_that_it_is_found_again() {
 
     let quoted = bench.beside("it's");
     fs::create_dir(&quoted).unwrap();
-    fs::copy(&program, quoted.join("aileron")).unwrap();
+    copy_program(&program, &quoted.join("aileron"));
     let refused = bench.call(quoted.join("aileron")).args(["--json", "daemon", "unit", "systemd"]).fail(1);
     assert_eq!(refused.error()["kind"], "unit");
     bench.call(quoted.join("aileron")).args(["daemon", "unit", "launchd"]).succeed();
