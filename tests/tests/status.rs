@@ -113,6 +113,6 @@ fn a_long_path_stays_whole() {
     let bench = bench!();
     let long = bench.beside(&"x".repeat(120));
     let outcome = bench.aileron(&["daemon", "status", "--state-dir"]).arg(&long).fail(3);
-    let log = Path::new(&long).join("daemon.log");
-    assert!(outcome.stdout.lines().any(|line| line.ends_with(log.to_str().unwrap())), "{}", outcome.stdout);
+    let path = Path::new(&long).join("daemon.log");
+    assert!(outcome.stdout.lines().any(|line| line.ends_with(path.to_str().unwrap())), "{}", outcome.stdout);
 }
