@@ -71,7 +71,6 @@ where
         Err(ServeError::Lock(AcquireError::Held { .. })) => report(LaunchMessage::Held),
         Err(error) if error.is_lost() => report(LaunchMessage::Lost),
         Err(error) => {
-            tracing::error!(event = "failed", error = in_one_line(error), "cannot start");
             report(LaunchMessage::Failed(failure(state_dir, error)));
         }
     }
@@ -95,9 +94,15 @@ where
     let lock = OwnerLock::acquire(state_dir)?;
     let log = log::init(&lock, config.log_max_size, terminal)?;
     let ready = |record: &_| report(LaunchMessage::Ready { record: Box::new(Clone::clone(record)) });
-    let ended = run_telling(lock, config, Some(log.clone()), app, ready, notifier);
+    let ended = run_telling(lock, config, Some(log.clone()), app, ready, notifier).map_err(ServeError::from);
+    // Before the terminal has its last lines: what a command prints of the failure comes after them.
+    if let Err(error) = &ended
+        && !error.is_lost()
+    {
+        tracing::error!(event = "failed", error = in_one_line(error), "cannot start");
+    }
     log.finish();
-    Ok(ended?)
+    ended
 }
 
 fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
