@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use aileron_discovery::StateDir;
 use aileron_discovery::protocol::launch::LaunchPipe;
-use aileron_server::{AppError, Config, Context, FileEvents, Terminal, serve};
+use aileron_server::{AppError, Config, Context, FileEvents, ServiceManager, Terminal, serve};
 use axum::Router;
 
 use crate::logger::PanickyLogger;
@@ -50,6 +50,10 @@ impl Embedder {
             }
             if name == "--no-lock-events" {
                 config.file_events = FileEvents::Off;
+                continue;
+            }
+            if name == "--told" {
+                config.service_manager = ServiceManager::Told;
                 continue;
             }
             let value = args.next().unwrap_or_else(|| panic!("`{name}` wants a value"));

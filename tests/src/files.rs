@@ -81,6 +81,13 @@ pub fn says_nothing(path: &Path) -> bool {
     fs::read(path).unwrap_or_default().is_empty()
 }
 
+/// Copies a program by cp(1): had this process it open for writing, a child that another thread has just forked would keep it
+/// so, and it could not be executed (`ETXTBSY`).
+pub fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args([from, to]).status().expect("cp(1) is there");
+    assert!(copied.success(), "cp {} {}", from.display(), to.display());
+}
+
 /// Makes a FIFO.
 pub fn put_fifo(path: &Path) {
     let made = Command::new("mkfifo").arg(path).status().expect("mkfifo(1) is there");

@@ -23,6 +23,7 @@ pub mod load;
 mod log;
 mod logger;
 mod mounts;
+pub mod page;
 #[path = "sys/pause.rs"]
 pub mod pause;
 mod process;
@@ -36,7 +37,7 @@ pub use bench::{Bench, FileSystem, Programs};
 pub use call::{Call, Outcome, Running};
 pub use daemon::Daemon;
 pub use facts::{PROMPT, until};
-pub use files::{Snapshot, Tree, link_all, lock_file, put_fifo, says_nothing, set_mode};
+pub use files::{Snapshot, Tree, copy_program, link_all, lock_file, put_fifo, says_nothing, set_mode};
 pub use log::Log;
 pub use mounts::{Mount, in_own_mounts};
 pub use process::{Belongings, End, Process, processes_mentioning};

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod logs;
+mod man;
 mod meta;
 mod ps;
 mod restart;
@@ -9,6 +10,7 @@ mod run;
 mod start;
 mod status;
 mod stop;
+mod unit;
 
 use aileron_discovery::Tool;
 
@@ -21,12 +23,12 @@ use crate::settings::Settings;
 /// Runs the command that was typed.
 pub(crate) fn run(tool: &Tool, args: Args, output: Output) -> Result<ExitStatus, Failure> {
     // Before anything is resolved: neither touches the daemon, and both work without HOME.
-    match args.command {
-        Command::Completions { shell } => return Ok(meta::completions(shell)),
-        Command::Man => return Ok(meta::man()),
+    match &args.command {
+        Command::Completions { shell } => return Ok(meta::completions(*shell, output)),
+        Command::Man { command } => return man::man(command, output),
         // What works without a state directory, or is there to say what is wrong with it.
-        Command::Daemon(Daemon::Ps(ref ps)) => return ps::ps(tool, &args.global, ps, output),
-        Command::Daemon(Daemon::Doctor(ref doctor)) => {
+        Command::Daemon(Daemon::Ps(ps)) => return ps::ps(tool, &args.global, ps, output),
+        Command::Daemon(Daemon::Doctor(doctor)) => {
             return Ok(doctor::doctor(tool, &args.global, doctor, output));
         }
         _ => {}
@@ -40,9 +42,10 @@ pub(crate) fn run(tool: &Tool, args: Args, output: Output) -> Result<ExitStatus,
         Command::Daemon(Daemon::Restart(args)) => restart::restart(&settings, &args, output),
         Command::Daemon(Daemon::Status) => status::status(&settings, output),
         Command::Daemon(Daemon::Logs(args)) => logs::logs(&settings, &args, output),
+        Command::Daemon(Daemon::Unit(args)) => unit::unit(&settings, &args, output),
         Command::Url => start::url(&settings, output),
-        Command::Daemon(Daemon::Ps(_) | Daemon::Doctor(_)) | Command::Completions { .. } | Command::Man => {
-            Ok(ExitStatus::Done)
-        }
+        Command::Daemon(Daemon::Ps(_) | Daemon::Doctor(_))
+        | Command::Completions { .. }
+        | Command::Man { .. } => Ok(ExitStatus::Done),
     }
 }

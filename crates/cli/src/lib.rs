@@ -11,6 +11,7 @@ mod failure;
 mod output;
 mod pending;
 mod settings;
+mod sys;
 
 use std::process::ExitCode;
 

@@ -109,6 +109,7 @@ impl Given {
             lock_poll_interval: self.lock_poll_interval.or(base.lock_poll_interval),
             file_events: self.file_events.unwrap_or(base.file_events),
             log_max_size: self.log_max_size.unwrap_or(base.log_max_size).max(4096),
+            service_manager: base.service_manager,
         }
     }
 }

@@ -23,6 +23,22 @@ pub enum FileEvents {
     Off,
 }
 
+/// Whether a service manager is told how the daemon does (`sd_notify(3)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceManager {
+    /// No: whoever launched the daemon has another way to hear of it.
+    Ignored,
+    /// The one that `NOTIFY_SOCKET` names, if it names one: ready, stopping, and alive if `WATCHDOG_USEC` asks for it.
+    ///
+    /// [`serve`](crate::serve) takes both variables from the environment, so that no child speaks for the daemon. Where the
+    /// process has another thread by then, it leaves them there.
+    ///
+    /// # Platform notes
+    ///
+    /// On Linux only; elsewhere nobody is told.
+    Told,
+}
+
 /// The configuration of a daemon. [`Config::new`] gives the documented defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -38,6 +54,8 @@ pub struct Config {
     pub file_events: FileEvents,
     /// The size in bytes at which the log is rotated. Default 10 MiB.
     pub log_max_size: u64,
+    /// Whether a service manager is told. Default: no.
+    pub service_manager: ServiceManager,
 }
 
 /// Why a configuration cannot work.
@@ -69,6 +87,7 @@ impl Config {
             lock_poll_interval: None,
             file_events: FileEvents::On,
             log_max_size: 10 * 1024 * 1024,
+            service_manager: ServiceManager::Ignored,
         }
     }
 
@@ -85,6 +104,7 @@ impl Config {
             lock_poll_interval: options.lock_poll_interval_ms.map(Duration::from_millis),
             file_events: if options.lock_events { FileEvents::On } else { FileEvents::Off },
             log_max_size: options.log_max_size,
+            service_manager: ServiceManager::Ignored,
         })
     }
 
@@ -139,6 +159,7 @@ mod tests {
                 lock_poll_interval: Some(Duration::from_secs(3)),
                 file_events: FileEvents::Off,
                 log_max_size: 5000,
+                ..config
             };
         }
         let odd = DaemonOptions { bind: "unix:/run/x".to_owned(), ..config.to_options() };

@@ -207,6 +207,7 @@ impl Keeper {
                 tracing::error!(event = "vital_task_ended", task, "a vital task ended");
                 self.cause(ShutdownReason::VitalTask, now);
             }
+            Message::Pulse => self.shared.notifier.alive(),
             Message::LogIsFull => self.log_is_full = true,
             Message::RuntimeGone => {
                 self.runtime_gone = true;
@@ -284,6 +285,7 @@ impl Keeper {
             let reason = ending.reason.name();
             self.shared.advance(aileron_discovery::protocol::control::DaemonState::Draining);
             tracing::info!(event = "draining", reason, "draining");
+            self.shared.notifier.stopping(ending.reason);
             self.shared.events.tell("draining", &json!({ "reason": reason }));
             self.shared.events.close();
         }

@@ -17,7 +17,8 @@
 //! # Reading order
 //!
 //! [`serve`] and [`run`] put the parts together. [`policy`] is pure. `keeper` decides and enforces; `watch` wakes it.
-//! `guard` admits requests, `api` answers the control routes, `connections` accepts and drains.
+//! `guard` admits requests, `api` answers the control routes, `connections` accepts and drains. `notify` tells a service
+//! manager.
 
 mod activity;
 mod api;
@@ -30,6 +31,7 @@ mod guard;
 mod keeper;
 mod limits;
 mod log;
+mod notify;
 pub mod policy;
 mod reason;
 mod run;
@@ -39,7 +41,9 @@ mod sys;
 mod watch;
 
 pub use check::check;
-pub use config::{Config, ConfigError, FileEvents, MAX_POLL_INTERVAL, MAX_TIMEOUT, MIN_POLL_INTERVAL};
+pub use config::{
+    Config, ConfigError, FileEvents, MAX_POLL_INTERVAL, MAX_TIMEOUT, MIN_POLL_INTERVAL, ServiceManager,
+};
 pub use context::{Context, Fenced};
 pub use log::{LogError, LogFile, Terminal, check_level, init as init_log};
 pub use reason::ShutdownReason;

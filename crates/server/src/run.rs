@@ -1,5 +1,6 @@
 //! One daemon, from the held lock to its end.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use crate::connections;
 use crate::context::Context;
 use crate::keeper::{Keeper, Kept};
 use crate::log::LogFile;
+use crate::notify::Notifier;
 use crate::reason::ShutdownReason;
 use crate::shared::{Inbox, Message, Phase, Shared, SharedParts};
 use crate::sys::Bell;
@@ -100,6 +102,24 @@ where
     F: Future<Output = Result<Option<Router>, AppError>>,
 {
     config.check()?;
+    let notifier = Notifier::of(config);
+    run_telling(lock, config, log, app, ready, notifier)
+}
+
+/// [`run`], with the way to a service manager.
+pub(crate) fn run_telling<A, F>(
+    lock: OwnerLock,
+    config: &Config,
+    log: Option<LogFile>,
+    app: A,
+    ready: impl FnOnce(&Advertisement),
+    notifier: Notifier,
+) -> Result<Ended, RunError>
+where
+    A: FnOnce(Context) -> F,
+    F: Future<Output = Result<Option<Router>, AppError>>,
+{
+    notifier.say_fault();
     let system = |step| move |source| RunError::System { step, source };
     let bell = Bell::new().map_err(system("make the keeper's bell"))?;
     let shared = Arc::new(Shared::new(SharedParts {
@@ -108,6 +128,7 @@ where
         token: Token::random()?,
         instance: InstanceId::random()?,
         options: config.to_options(),
+        notifier,
         inbox: Arc::new(Inbox::new(bell)),
     }));
     if let Some(log) = &log {
@@ -181,6 +202,7 @@ where
     let (url, pid, held) = (endpoint, record.pid, shared.ownership.lock_id());
     tracing::info!(event = "ready", %url, pid, instance = %shared.instance, %held, "ready");
     ready(&record);
+    shared.notifier.ready(&record);
     failpoint!("ready_said");
 
     let api = Api::new(Arc::clone(shared), app.unwrap_or_else(nothing_here));
@@ -189,8 +211,18 @@ where
         biased;
         _ = phase.wait_for(|phase| *phase == Phase::Ended) => {}
         () = served => shared.inbox.send(Message::Drained),
+        never = beat(shared) => match never {},
     }
     Ok(true)
+}
+
+/// Has the keeper tell the service manager that both threads are at work, for as long as this one is.
+async fn beat(shared: &Shared) -> Infallible {
+    let Some(pulse) = shared.notifier.pulse() else { return std::future::pending().await };
+    loop {
+        shared.inbox.send(Message::Pulse);
+        tokio::time::sleep(pulse).await;
+    }
 }
 
 fn record(shared: &Shared, url: Endpoint) -> Advertisement {

@@ -11,8 +11,9 @@ use axum::Router;
 use crate::config::Config;
 use crate::context::Context;
 use crate::log::{self, LogError, Terminal};
+use crate::notify::Notifier;
 use crate::reason::ShutdownReason;
-use crate::run::{AppError, Ended, RunError, run};
+use crate::run::{AppError, Ended, RunError, run_telling};
 use crate::sys;
 
 /// Why a daemon process did not serve.
@@ -73,7 +74,6 @@ where
         Err(ServeError::Lock(AcquireError::Held { .. })) => report(LaunchMessage::Held),
         Err(error) if error.is_lost() => report(LaunchMessage::Lost),
         Err(error) => {
-            tracing::error!(event = "failed", error = in_one_line(error), "cannot start");
             report(LaunchMessage::Failed(failure(state_dir, error)));
         }
     }
@@ -95,6 +95,8 @@ where
     failpoint!("serve_begun");
     // Before anything is written. Without a handler nothing is worse than it was.
     if sys::outlive_full_files().is_err() { /* a full file ends the daemon, as it would any program */ }
+    // Before the log, which has a thread for the terminal.
+    let notifier = Notifier::of(config);
     let lock = OwnerLock::acquire(state_dir)?;
     let limits = sys::limits();
     let log = log::init(&lock, limits.log_size(config.log_max_size), terminal)?;
@@ -104,9 +106,15 @@ where
         tracing::warn!(event = "limits", low, "low limits, which may end or hinder the daemon");
     }
     let ready = |record: &_| report(LaunchMessage::Ready { record: Box::new(Clone::clone(record)) });
-    let ended = run(lock, config, Some(log.clone()), app, ready);
+    let ended = run_telling(lock, config, Some(log.clone()), app, ready, notifier).map_err(ServeError::from);
+    // Before the terminal has its last lines: what a command prints of the failure comes after them.
+    if let Err(error) = &ended
+        && !error.is_lost()
+    {
+        tracing::error!(event = "failed", error = in_one_line(error), "cannot start");
+    }
     log.finish();
-    Ok(ended?)
+    ended
 }
 
 fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {

@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::activity::Activity;
 use crate::events::EventHub;
+use crate::notify::Notifier;
 use crate::sys::Bell;
 
 /// What the runtime is told. It only ever moves down this list, but for an idle check that found somebody.
@@ -50,6 +51,8 @@ pub(crate) enum Message {
     ServeFailed(String),
     /// A vital task ended.
     VitalTaskEnded(String),
+    /// The runtime is at work: tell the service manager that the keeper is, too.
+    Pulse,
     /// The log has reached its cap.
     LogIsFull,
     /// The runtime is gone; nothing of it is left.
@@ -96,6 +99,7 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     pub(crate) started_at: String,
     pub(crate) options: DaemonOptions,
+    pub(crate) notifier: Notifier,
     pub(crate) activity: Arc<Activity>,
     pub(crate) events: EventHub,
     pub(crate) inbox: Arc<Inbox>,
@@ -118,6 +122,7 @@ impl Shared {
             started: Instant::now(),
             started_at: crate::log::now(),
             options: parts.options,
+            notifier: parts.notifier,
             activity: Arc::new(Activity::new()),
             events: EventHub::new(),
             inbox: parts.inbox,
@@ -165,5 +170,6 @@ pub(crate) struct SharedParts {
     pub(crate) token: Token,
     pub(crate) instance: InstanceId,
     pub(crate) options: DaemonOptions,
+    pub(crate) notifier: Notifier,
     pub(crate) inbox: Arc<Inbox>,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aileron_discovery::protocol::control::{DaemonView, StopRequest};
+use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::protocol::route;
 use aileron_discovery::{Advertisement, Deadline, StateDir};
 
@@ -56,7 +57,7 @@ pub fn view(found: &Found, deadline: Deadline) -> Result<DaemonView, ControlErro
 }
 
 /// Looks for the daemon of a directory as [`find`] does, and has it say of itself what it does. One that goes away or is
-/// displaced in between is looked for once more, so that what is said is the present daemon's. `None`: nothing is said.
+/// displaced in between is looked for once more, so that what is said is the present daemon's. `None`: there is none to ask.
 ///
 /// # Errors
 ///
@@ -64,7 +65,7 @@ pub fn view(found: &Found, deadline: Deadline) -> Result<DaemonView, ControlErro
 pub fn find_and_view(
     state_dir: &StateDir,
     deadline: Deadline,
-) -> Result<(Finding, Option<DaemonView>), FindError> {
+) -> Result<(Finding, Option<Result<DaemonView, ControlError>>), FindError> {
     let mut last = None;
     let look = || match find(state_dir, deadline) {
         Ok(Finding::Found(found)) => Ok(last.insert(found).clone()),
@@ -73,13 +74,15 @@ pub fn find_and_view(
     };
     let answer = call(state_dir, look, Call::new("GET", route::DAEMON), deadline);
     let view = match answer {
-        Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body).ok(),
+        Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body)
+            .map_err(|source| ControlError::Body { route: route::DAEMON, source }),
+        Ok(answer) => Err(ControlError::Status { route: route::DAEMON, status: answer.status }),
         Err(CallError { fault: Fault::Resolve(Unasked::Find(error)), .. }) => return Err(error),
         Err(CallError { fault: Fault::Resolve(Unasked::Other(other)), .. }) => return Ok((*other, None)),
-        Ok(_) | Err(_) => None,
+        Err(error) => Err(ControlError::NoAnswer(in_one_line(&error))),
     };
     let found = last.expect("who was asked, or could not be, was found before");
-    Ok((Finding::Found(found), view))
+    Ok((Finding::Found(found), Some(view)))
 }
 
 /// Why nobody was asked.

@@ -66,6 +66,7 @@ mod service {
             .route("/say/{from}/{lines}", get(say))
             .route("/child", get(child))
             .route("/child-signals", get(child_signals))
+            .route("/environment", get(environment))
             .route("/vital-after/{ms}", post(async move |path: Path<u64>| notify_after(path, &end_it).await))
             .route("/vital-panic/{ms}", post(async move |path: Path<u64>| notify_after(path, &hurt_it).await))
     }
@@ -113,6 +114,12 @@ mod service {
     async fn child_signals() -> String {
         let output = std::process::Command::new("cat").arg("/proc/self/status").output();
         String::from_utf8_lossy(&output.expect("cat(1) is there").stdout).into_owned()
+    }
+
+    /// The environment of a child.
+    async fn environment() -> String {
+        let output = std::process::Command::new("env").output();
+        String::from_utf8_lossy(&output.expect("env(1) is there").stdout).into_owned()
     }
 
     /// Lines of about 200 bytes.

@@ -1,21 +1,24 @@
 //! `daemon logs`: the last lines, and what comes after them.
 
+mod follow;
+mod view;
+
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom};
-use std::time::Duration;
+use std::io::{self, Read, Seek as _, SeekFrom};
 
-use aileron_discovery::{StateDir, StateFile, file_identity, held_identity, probe_lock};
-use serde_json::Value;
+use aileron_discovery::{StateDir, StateFile, probe_lock};
 
+use self::follow::Follower;
+use self::view::View;
 use crate::args::Logs;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::settings::Settings;
 
-/// How often a followed log is looked at.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
+/// How many lines are shown where nothing says how many.
+const LINES: usize = 100;
 
 /// How much of a log's end is read at first for its last lines, in bytes.
 const FIRST_BLOCK: u64 = 64 * 1024;
@@ -32,20 +35,22 @@ pub(crate) fn logs(settings: &Settings, args: &Logs, output: Output) -> Result<E
         let age = jiff::SignedDuration::try_from(age).unwrap_or(jiff::SignedDuration::MAX);
         jiff::Timestamp::now().checked_sub(age).unwrap_or(jiff::Timestamp::MIN)
     });
-    let view = View { json: output.json, since };
+    let mut view = View::new(output, since);
+    // Whoever says since when wants all of that time.
+    let count = args.lines.unwrap_or(if since.is_some() { usize::MAX } else { LINES });
     let mut current = open(dir, StateFile::Log)?;
     if current.is_none() && !args.follow {
         return without_log(settings);
     }
+    let mut old = open(dir, StateFile::OldLog)?;
     let mut lines = VecDeque::new();
     if let Some(file) = &mut current {
-        lines = last_lines(file, args.lines).map_err(|error| unreadable(dir, &error))?;
+        lines = last_lines(file, count).map_err(|error| unreadable(dir, &error))?;
     }
-    if lines.len() < args.lines
-        && let Some(mut old) = open(dir, StateFile::OldLog)?
+    if lines.len() < count
+        && let Some(old) = &mut old
     {
-        let older =
-            last_lines(&mut old, args.lines - lines.len()).map_err(|error| unreadable(dir, &error))?;
+        let older = last_lines(old, count - lines.len()).map_err(|error| unreadable(dir, &error))?;
         older.into_iter().rev().for_each(|line| lines.push_front(line));
     }
     for line in &lines {
@@ -54,7 +59,10 @@ pub(crate) fn logs(settings: &Settings, args: &Logs, output: Output) -> Result<E
         }
     }
     if args.follow {
-        follow(dir, current, &view)?;
+        if current.is_none() {
+            output.note("there is no log yet; waiting for one");
+        }
+        Follower::new(dir, current, old).follow(&mut view)?;
     }
     Ok(ExitStatus::Done)
 }
@@ -130,94 +138,6 @@ fn shown(line: &[u8]) -> String {
     if cut > 0 { format!("… {cut} bytes …{end}") } else { end }
 }
 
-/// Goes on for as long as somebody reads, over rotation (another file at the path), restart and displacement.
-fn follow(dir: &StateDir, mut current: Option<File>, view: &View) -> Result<(), Failure> {
-    let path = dir.path(StateFile::Log);
-    // That of the file that is open, not of what stands at its path by now.
-    let identity_of = |file: &Option<File>| file.as_ref().and_then(|file| held_identity(file).ok());
-    let mut identity = identity_of(&current);
-    let mut rest = String::new();
-    loop {
-        if let Some(file) = &mut current
-            && !drain(file, &mut rest, view).map_err(|error| unreadable(dir, &error))?
-        {
-            return Ok(());
-        }
-        let there = file_identity(&path).ok();
-        if there.is_some() && (there != identity || current.is_none()) {
-            // What was written to the old file between the last read and the rotation.
-            if let Some(file) = &mut current {
-                drain(file, &mut rest, view).map_err(|error| unreadable(dir, &error))?;
-            }
-            if let Ok(Some(file)) = open(dir, StateFile::Log) {
-                current = Some(file);
-                identity = identity_of(&current);
-                rest.clear();
-                continue;
-            }
-        }
-        std::thread::sleep(FOLLOW_PAUSE);
-    }
-}
-
-/// Prints the whole lines that are there; keeps the beginning of one that is not whole yet in `rest`.
-fn drain(file: &mut File, rest: &mut String, view: &View) -> io::Result<bool> {
-    let mut reader = BufReader::new(file);
-    let mut bytes = Vec::new();
-    while reader.read_until(b'\n', &mut bytes)? > 0 {
-        rest.push_str(&String::from_utf8_lossy(&bytes));
-        bytes.clear();
-        if rest.ends_with('\n') {
-            if !view.print(&shown(rest.trim_end().as_bytes())) {
-                return Ok(false);
-            }
-            rest.clear();
-        }
-    }
-    Ok(true)
-}
-
-/// How lines are shown.
-struct View {
-    json: bool,
-    since: Option<jiff::Timestamp>,
-}
-
-impl View {
-    /// Returns whether anybody still reads.
-    fn print(&self, line: &str) -> bool {
-        let parsed: Option<Value> = serde_json::from_str(line).ok();
-        if let (Some(since), Some(parsed)) = (self.since, &parsed) {
-            let at = parsed["timestamp"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
-            if at.is_some_and(|at| at < since) {
-                return true;
-            }
-        }
-        match parsed {
-            Some(parsed) if !self.json => Output::stream(&render(&parsed)),
-            // A line that is no JSON (a panic's, a child's) is shown as it is.
-            _ => Output::stream(line),
-        }
-    }
-}
-
-/// `2026-01-02T03:04:05Z  INFO ready url=… pid=…`
-fn render(line: &Value) -> String {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
-    let at = text(&line["timestamp"]);
-    let at = at.split_once('.').map_or(at.as_str(), |(seconds, _)| seconds);
-    let level = text(&line["level"]);
-    let fields = line["fields"].as_object();
-    let message = fields.and_then(|fields| fields.get("message")).map(text).unwrap_or_default();
-    let mut shown = format!("{at} {level:>5} {message}");
-    for (name, value) in
-        fields.into_iter().flatten().filter(|(name, _)| !matches!(name.as_str(), "message" | "event"))
-    {
-        shown.extend([" ", name, "=", &text(value)]);
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,12 +153,5 @@ mod tests {
         assert_eq!(lines, ["line 19997", "line 19998", "line 19999"]);
         assert_eq!(last_lines(&mut file, 20_001).unwrap().len(), 20_000);
         assert_eq!(last_lines(&mut file, 0).unwrap().len(), 0);
-    }
-
-    #[test]
-    fn a_line_is_rendered_for_people() {
-        let line = serde_json::json!({"timestamp": "2026-01-02T03:04:05.678Z", "level": "INFO",
-            "fields": {"message": "ready", "event": "ready", "pid": 42}});
-        assert_eq!(render(&line), "2026-01-02T03:04:05  INFO ready pid=42");
     }
 }

@@ -1,27 +1,18 @@
-//! `completions` and `man`: about the command line itself.
-
-use std::io::Write as _;
+//! `completions`: about the command line itself.
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
+use serde_json::json;
 
 use crate::args::Args;
 use crate::exit::ExitStatus;
+use crate::output::Output;
 
-pub(crate) fn completions(shell: Shell) -> ExitStatus {
+pub(crate) fn completions(shell: Shell, output: Output) -> ExitStatus {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "aileron", &mut script);
-    print(&script)
-}
-
-pub(crate) fn man() -> ExitStatus {
-    let mut page = Vec::new();
-    // Writing to memory does not fail; what is missing would show.
-    let rendered = clap_mangen::Man::new(Args::command()).render(&mut page);
-    if rendered.is_err() { ExitStatus::Failed } else { print(&page) }
-}
-
-fn print(bytes: &[u8]) -> ExitStatus {
-    let _reader_is_gone = std::io::stdout().lock().write_all(bytes);
+    let script = String::from_utf8_lossy(&script);
+    let document = json!({ "schema": 1, "shell": shell.to_string(), "text": script });
+    output.result(&document, script.trim_end());
     ExitStatus::Done
 }

@@ -2,7 +2,7 @@
 
 use aileron_discovery::AcquireError;
 use aileron_discovery::protocol::launch::{LaunchMessage, LaunchPipe};
-use aileron_server::{Config, Ended, ServeError, Terminal, serve};
+use aileron_server::{Config, Ended, ServeError, ServiceManager, Terminal, serve};
 use aileron_spawn::Finding;
 use serde_json::json;
 
@@ -15,7 +15,9 @@ use crate::settings::{self, Settings};
 
 /// In the foreground: neither obeys nor clears a hold.
 pub(crate) fn run(settings: &Settings, args: &Run, output: Output) -> Result<ExitStatus, Failure> {
-    let config = settings::config(&settings.tool, &args.options)?;
+    let mut config = settings::config(&settings.tool, &args.options)?;
+    // Only here: a daemon that a client launches is nobody's service.
+    config.service_manager = ServiceManager::Told;
     if args.check {
         return check(settings, &config, output);
     }
@@ -27,6 +29,10 @@ pub(crate) fn run(settings: &Settings, args: &Run, output: Output) -> Result<Exi
     };
     match serve(&settings.state_dir, &config, output.terminal(), async |_| Ok(None), say_ready) {
         Ok(ended) => Ok(status_of(ended)),
+        Err(ServeError::Lock(AcquireError::Held { .. })) if args.already_running_ok => {
+            output.note("a daemon runs already");
+            Ok(ExitStatus::Done)
+        }
         Err(ServeError::Lock(AcquireError::Held { .. })) => Err(already_running(settings)),
         Err(error) => Err(error.into()),
     }

@@ -72,6 +72,10 @@ impl Report {
     fn gather(settings: &Settings, deadline: Deadline) -> Result<Self, Failure> {
         let dir = &settings.state_dir;
         let (finding, view) = control::find_and_view(dir, deadline)?;
+        let (view, silence) = match view.transpose() {
+            Ok(view) => (view, None),
+            Err(error) => (None, Some(format!("it says no more of itself: {error}"))),
+        };
         let mut report = Self {
             state: State::NotRunning,
             url: None,
@@ -79,7 +83,7 @@ impl Report {
             instance: None,
             version: None,
             started_at: None,
-            why: None,
+            why: silence,
             view,
             lock: match probe_lock(dir) {
                 Err(error) if error.is_denied() && matches!(finding, Finding::Found(_)) => None,
@@ -159,44 +163,112 @@ impl Report {
         })
     }
 
+    /// First what a person wants to know, then the rest, aligned.
     fn text(&self, settings: &Settings) -> String {
         let dir = &settings.state_dir;
         let mut first = self.state.name().replace('_', " ");
-        for part in [&self.url, &self.pid.map(|pid| format!("pid {pid}")), &self.why].into_iter().flatten() {
+        for part in [&self.url, &self.pid.map(|pid| format!("pid {pid}"))].into_iter().flatten() {
             first = format!("{first}  {part}");
         }
-        let mut rows = Vec::new();
+        let mut rows: Vec<Row> = Vec::new();
+        rows.extend(self.why.iter().map(|why| ("why", why.clone())));
         if let Some(view) = &self.view {
-            rows.push(("up", duration::show(Duration::from_millis(view.uptime_ms))));
-            rows.push(("version", format!("{}, protocol {}", view.version, view.protocol)));
-            rows.push(("instance", view.instance.to_string()));
-            rows.push(("in flight", view.in_flight.to_string()));
-            if let Some(left) = view.idle_exit_ms {
-                rows.push(("idle exit", format!("in {}", duration::show(Duration::from_millis(left)))));
-            }
-            let every = duration::show(Duration::from_millis(view.watcher.interval_ms));
-            rows.push(("watcher", format!("{}, a look every {every} at the least", view.watcher.mode)));
-            rows.extend(view.watcher.missing.iter().map(|missing| ("", missing.clone())));
-            rows.extend(view.record_fault.iter().map(|fault| ("record", fault.clone())));
+            rows.extend(rows_of(view));
+        } else if let (Some(version), Some(started_at)) = (&self.version, &self.started_at) {
+            // It was proved, and did not say more.
+            rows.push(("version", version.clone()));
+            rows.push(("started", started_at.clone()));
+            rows.extend(self.instance.iter().map(|instance| ("instance", instance.clone())));
         }
-        rows.push(("directory", format!("{} ({})", dir.root().display(), dir.rule().name())));
-        rows.push(("lock", lock_text(self.lock)));
+        rows.push(("directory", format!("{} (by {})", dir.root().display(), dir.rule().name())));
+        rows.push(("lock", lock_text(self.lock, self.view.as_ref())));
         rows.push(("log", dir.path(StateFile::Log).display().to_string()));
         if self.hold {
             rows.push(("hold", "set: clients start nothing until `aileron daemon start`".to_owned()));
         }
-        if let Some(exit) = self.last_exit.as_ref().filter(|_| self.state != State::Running) {
-            rows.push(("last exit", format!("{} at {} (pid {})", exit.reason, exit.at, exit.pid)));
+        if let Some(exit) = &self.last_exit {
+            let up = duration::show(Duration::from_millis(exit.uptime_ms));
+            let (reason, at, pid) = (&exit.reason, &exit.at, exit.pid);
+            rows.push(("last exit", format!("{reason} at {at} (pid {pid}, up {up})")));
         }
-        rows.iter().fold(first, |text, (name, value)| format!("{text}\n  {name:<10} {value}"))
+        rows.iter().fold(first, |text, (name, value)| text + &row(name, value))
     }
 }
 
-fn lock_text(lock: Option<LockProbe>) -> String {
-    match lock {
-        None => "may not be looked at: check its owner and mode".to_owned(),
-        Some(LockProbe::Absent) => "there is none".to_owned(),
-        Some(LockProbe::Free(file)) => format!("free, inode {file}"),
-        Some(LockProbe::Held(file)) => format!("held, inode {file}"),
+/// A name and what is to be said of it.
+type Row = (&'static str, String);
+
+/// What a daemon says of itself.
+fn rows_of(view: &DaemonView) -> Vec<Row> {
+    let show = |millis| duration::show(Duration::from_millis(millis));
+    let idle_exit = view.idle_exit_ms.map_or_else(|| "never".to_owned(), |left| format!("in {}", show(left)));
+    let every = show(view.watcher.interval_ms);
+    let watcher = match view.watcher.mode.as_str() {
+        "events" => format!("file events, and a look every {every}"),
+        _ => format!("poll: a look every {every}, because {}", view.watcher.missing.join("; ")),
+    };
+    let mut rows = vec![
+        ("up", format!("{}, since {}", show(view.uptime_ms), view.started_at)),
+        ("version", format!("{}, protocol {}", view.version, view.protocol)),
+        ("instance", view.instance.to_string()),
+        ("in flight", view.in_flight.to_string()),
+        ("idle exit", idle_exit),
+        ("watcher", watcher),
+    ];
+    rows.extend(view.record_fault.iter().map(|fault| ("record", fault.clone())));
+    rows
+}
+
+fn lock_text(lock: Option<LockProbe>, view: Option<&DaemonView>) -> String {
+    let Some(lock) = lock else { return "may not be looked at: check its owner and mode".to_owned() };
+    match (lock, view.map(|view| view.held)) {
+        (LockProbe::Absent, None) => "there is none".to_owned(),
+        (LockProbe::Absent, Some(held)) => format!("the daemon holds inode {held}, and none is at the path"),
+        (LockProbe::Free(file), None) => format!("free, inode {file}"),
+        (LockProbe::Held(file), None) => format!("held, inode {file}"),
+        (LockProbe::Held(file), Some(held)) if file == held => {
+            format!("held by the daemon and at the path, inode {file}")
+        }
+        (LockProbe::Held(file) | LockProbe::Free(file), Some(held)) => {
+            format!("the daemon holds inode {held}, and inode {file} is at the path")
+        }
+    }
+}
+
+/// Columns that a terminal has at the least.
+const WIDTH: usize = 80;
+
+/// Where the values begin.
+const INDENT: usize = 13;
+
+/// One row, broken at spaces. A word that is too long stays whole: a path that is broken cannot be copied.
+fn row(name: &str, value: &str) -> String {
+    let mut text = format!("\n  {name:<10}");
+    let mut column = INDENT - 1;
+    let words = value.split(' ');
+    for (number, word) in words.enumerate() {
+        let length = word.chars().count();
+        if number > 0 && column + 1 + length > WIDTH {
+            text.extend(std::iter::once('\n').chain(std::iter::repeat_n(' ', INDENT - 1)));
+            column = INDENT - 1;
+        }
+        text.push(' ');
+        text.push_str(word);
+        column += 1 + length;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_broken_at_spaces_and_aligned() {
+        assert_eq!(row("up", "5s"), "\n  up         5s");
+        let long = format!("poll: {} because of a word after it", "x".repeat(60));
+        let expected =
+            format!("\n  watcher    poll: {}\n             because of a word after it", "x".repeat(60));
+        assert_eq!(row("watcher", &long), expected);
     }
 }

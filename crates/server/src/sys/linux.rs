@@ -18,6 +18,9 @@ use rustix::net::{
 
 use super::{FileNews, Targets};
 
+mod notify;
+pub(crate) use notify::{NotifySocket, take_variables};
+
 /// The watches that could be placed.
 #[derive(Debug)]
 pub(crate) struct Watcher {

@@ -1,6 +1,8 @@
-//! No file events: the poll alone. Said in `status`, never pretended.
+//! No file events: the poll alone. Said in `status`, never pretended. And no service manager that would listen.
 
 use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::PathBuf;
 
 use super::{FileNews, Targets};
@@ -29,4 +31,23 @@ impl Watcher {
     pub(crate) fn take_news<T>(&mut self, _rung: &[T]) -> FileNews {
         match self.0 {}
     }
+}
+
+/// There is none: launchd and Windows services are not told by datagram.
+#[derive(Debug)]
+pub(crate) struct NotifySocket(Infallible);
+
+impl NotifySocket {
+    pub(crate) fn open(_name: &OsStr) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn send(&self, _text: &str) -> io::Result<()> {
+        match self.0 {}
+    }
+}
+
+/// Nobody sets them here.
+pub(crate) fn take_variables<const N: usize>(names: [&str; N]) -> [Option<OsString>; N] {
+    names.map(|_| None)
 }
