@@ -28,7 +28,8 @@ const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
 /// # Errors
 /// When the build fails, the binary needs a dynamic linker, or a file that belongs into the package is missing.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    let binary = build(workspace, &host_triple()?)?;
+    build_static(workspace, &["--package", "aileron-cli", "--bin", "aileron"])?;
+    let binary = release_dir(workspace)?.join("aileron");
     check_static(&binary)?;
     let dist = workspace.target_dir().join("dist");
     if dist.exists() {
@@ -48,15 +49,25 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// Builds something as the package is built: statically linked. It goes to [`release_dir`].
+///
 /// With an explicit `--target`, the flag is for the product alone: procedural macros cannot be linked statically.
-fn build(workspace: &Workspace, triple: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// When the build fails, as where the target's static C library is not installed.
+pub(crate) fn build_static(workspace: &Workspace, what: &[&str]) -> Result<()> {
     let mut command = workspace.cargo();
     command
-        .args(["build", "--release", "--package", "aileron-cli", "--bin", "aileron", "--target", triple])
+        .args(["build", "--release", "--target", &host_triple()?])
+        .args(what)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    run_to_success(&mut command)?;
-    Ok(workspace.target_dir().join(triple).join("release").join("aileron"))
+    run_to_success(&mut command)
+}
+
+/// Where static builds are.
+pub(crate) fn release_dir(workspace: &Workspace) -> Result<PathBuf> {
+    Ok(workspace.target_dir().join(host_triple()?).join("release"))
 }
 
 fn host_triple() -> Result<String> {
