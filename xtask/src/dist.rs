@@ -21,6 +21,9 @@ const PRINTED: [(&[&str], &str); 5] = [
     (&["completions", "powershell"], "completions/_aileron.ps1"),
     (&["man"], "man/aileron.1"),
 ];
+/// getrandom finds the C library's function at run time, which a static program cannot: it would open `/dev/random`, wait for
+/// it, and read `/dev/urandom`, five system calls instead of one. So it is told that the function is there.
+const STATIC: &str = "-C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\"";
 const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
 
 /// Builds, checks and collects.
@@ -60,7 +63,7 @@ pub(crate) fn build_static(workspace: &Workspace, what: &[&str]) -> Result<()> {
     command
         .args(["build", "--release", "--target", &host_triple()?])
         .args(what)
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("RUSTFLAGS", STATIC)
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     run_to_success(&mut command)
 }
