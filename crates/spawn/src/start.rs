@@ -1,16 +1,18 @@
 //! The steps of a start: look, gate, look again, launch, verify.
 
 use aileron_discovery::protocol::control::StopRequest;
-use aileron_discovery::{Advertisement, Deadline, GateError, Hold, StartGate, StateDir, StateFile};
+use aileron_discovery::{
+    Advertisement, Deadline, GateError, Hold, InstanceId, StartGate, StateDir, StateFile,
+};
 
 use crate::control::{ControlError, request_stop};
 use crate::ensure::{Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, Misfit, StartReason};
 use crate::find::Found;
 use crate::launch::{Launch, LaunchError, Outcome, Running};
-use crate::look::{Look, Quiet, look_for_use, prove};
+use crate::look::{Look, Quiet, find_for_use, look_for_use, prove};
 use crate::patience::Unproved;
 use crate::version::Fit;
-use crate::wait::Backoff;
+use crate::wait::{Backoff, RecordWatch};
 
 /// How often the state directory may be deleted under a start before that is called a failure: an `rm -rf` in a loop.
 const REMAKES: u32 = 100;
@@ -52,7 +54,7 @@ impl<'a> Start<'a> {
     }
 
     pub(crate) fn run(mut self) -> Result<Ensured, EnsureError> {
-        if let Look::Found(found) = self.look_for_use()?
+        if let Some(found) = find_for_use(self.state_dir, self.told(), &self.deadline)?
             && self.may_be_used_as_it_is()?
             && self.fits(&found)?
         {
@@ -182,8 +184,12 @@ impl<'a> Start<'a> {
     }
 
     fn look_for_use(&self) -> Result<Look, EnsureError> {
-        let told = self.replaced.as_ref().and_then(|record| record.instance.as_ref());
-        Ok(look_for_use(self.state_dir, told, &self.deadline)?)
+        Ok(look_for_use(self.state_dir, self.told(), &self.deadline)?)
+    }
+
+    /// The instance that this call has had end.
+    fn told(&self) -> Option<&InstanceId> {
+        self.replaced.as_ref().and_then(|record| record.instance.as_ref())
     }
 
     /// Whether a daemon that is found is all that was asked for. To clear a hold takes the gate.
@@ -245,9 +251,13 @@ impl<'a> Start<'a> {
     }
 
     /// Waits for the gate, looking again meanwhile: whoever has it is about to have a daemon for us as well.
+    ///
+    /// A look takes a connection and a proof, so there is one only where the record has something new to say, or has said
+    /// the same for a while. Between them a waiter costs the one start that all wait for next to nothing.
     fn pass_gate(&self) -> Result<Passed, EnsureError> {
         let mut backoff = Backoff::new();
         let mut unproved = Unproved::new(self.deadline);
+        let mut record = RecordWatch::new(self.state_dir);
         loop {
             match StartGate::try_acquire(self.state_dir) {
                 Ok(Some(gate)) => return Ok(Passed::Gate(gate)),
@@ -255,14 +265,17 @@ impl<'a> Start<'a> {
                 Err(GateError::Refused(error)) => return Err(EnsureError::Gate(error)),
                 Err(_) => return Ok(Passed::NoDirectory),
             }
-            match self.look_for_use()? {
-                Look::Found(found) if self.may_be_used_as_it_is()? && self.fits(&found)? => {
+            match record.is_worth_a_look().then(|| self.look_for_use()).transpose()? {
+                None => {}
+                Some(Look::Found(found)) if self.may_be_used_as_it_is()? && self.fits(&found)? => {
                     return Ok(Passed::Found(found));
                 }
                 // Somebody at the recorded address who says nothing is as stuck for us as for whoever has the gate, and a
                 // hundred of us need not find out one after the other. All else may be the start that is in progress.
-                Look::Held(held) if held.quiet == Quiet::Silent => unproved.judge(self.state_dir, &held)?,
-                _ => unproved = Unproved::new(self.deadline),
+                Some(Look::Held(held)) if held.quiet == Quiet::Silent => {
+                    unproved.judge(self.state_dir, &held)?;
+                }
+                Some(_) => unproved = Unproved::new(self.deadline),
             }
             if self.deadline.passed() {
                 return Err(self.in_progress("waiting for the start gate, which another client holds", None));
