@@ -10,6 +10,12 @@ use std::time::Duration;
 use super::{FileNews, Watcher, Woken};
 use crate::ShutdownReason;
 
+/// A queue that is full refuses at once there, and nobody waits: its length stays as it is.
+#[expect(clippy::unnecessary_wraps, reason = "the signature is the same on every platform")]
+pub(crate) fn widen_backlog<T>(_listener: &T, _length: i32) -> io::Result<()> {
+    Ok(())
+}
+
 #[derive(Debug)]
 pub(crate) struct Bell {
     sender: Sender<Option<ShutdownReason>>,
