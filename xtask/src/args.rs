@@ -36,6 +36,10 @@ enum Command {
 enum Bench {
     /// From each kind of loss to the verdict, the closed port and the end of the process
     Detect(DetectArgs),
+    /// From a client's first instruction to its answer: cold, warm, after a crash, and a thousand at once
+    Client(ClientArgs),
+    /// Write the page in `docs/bench` anew from the kept runs
+    Page,
     /// The process that `detect` compares with; not to be typed
     #[command(name = "bare-reader", hide = true)]
     BareReader { lock: PathBuf },
@@ -54,15 +58,48 @@ pub(crate) struct DetectArgs {
     /// Only the losses whose name contains this; may be repeated
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub(crate) loss: Vec<String>,
+    #[command(flatten)]
+    pub(crate) output: BenchOutput,
+    /// Measure this binary and build none
+    #[arg(long, value_name = "PATH")]
+    pub(crate) binary: Option<PathBuf>,
+}
+
+/// Where a run goes besides the terminal.
+#[derive(Args, Clone, Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "bench runs on Linux only"))]
+pub(crate) struct BenchOutput {
     /// Write the whole run as one JSON document
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Keep the run in `docs/bench`, and write its page anew
     #[arg(long)]
     pub(crate) keep: bool,
-    /// Measure this binary and build none
-    #[arg(long, value_name = "PATH")]
-    pub(crate) binary: Option<PathBuf>,
+}
+
+/// What a person asks of `cargo xtask bench client`.
+#[derive(Args, Clone, Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "bench runs on Linux only"))]
+pub(crate) struct ClientArgs {
+    /// A tenth of the rounds
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Only the parts whose name contains this (processes, find, starts, deaths, herds); may be repeated
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub(crate) part: Vec<String>,
+    #[command(flatten)]
+    pub(crate) output: BenchOutput,
+}
+
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "bench runs on Linux only"))]
+impl ClientArgs {
+    /// What reproduces the run.
+    pub(crate) fn command_line(&self) -> String {
+        let mut words = vec!["cargo xtask bench client".to_owned()];
+        words.extend(self.quick.then(|| "--quick".to_owned()));
+        words.extend(self.part.iter().map(|name| format!("--part {name}")));
+        words.join(" ")
+    }
 }
 
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "bench runs on Linux only"))]
@@ -135,8 +172,10 @@ fn run(command: Command) -> Result<()> {
 fn run_bench(bench: &Bench) -> Result<()> {
     #[cfg(target_os = "linux")]
     return match bench {
-        Bench::Detect(args) => crate::bench::detect(&Workspace::find()?, args),
-        Bench::BareReader { lock } => crate::bench::reader::run(lock),
+        Bench::Detect(args) => crate::bench::detect::run(&Workspace::find()?, args),
+        Bench::Client(args) => crate::bench::client::run(&Workspace::find()?, args),
+        Bench::Page => crate::bench::write_page(&Workspace::find()?),
+        Bench::BareReader { lock } => crate::bench::detect::reader::run(lock),
     };
     #[cfg(not(target_os = "linux"))]
     {
@@ -179,5 +218,11 @@ mod tests {
             "cargo xtask bench detect --quick --rounds 7 --loss lock --loss fifo"
         );
         assert_eq!(args.rounds(), 7);
+        let line = "cargo xtask bench client --quick --part herds find --json x";
+        let words = std::iter::once("xtask").chain(line.split(' ').skip(2));
+        let Command::Bench(Bench::Client(args)) = Xtask::parse_from(words).command else {
+            panic!("another command")
+        };
+        assert_eq!(args.command_line(), "cargo xtask bench client --quick --part herds --part find");
     }
 }

@@ -2,6 +2,7 @@
 //! Doc comments here are help texts, printed as they stand: no Markdown in them.
 #![expect(clippy::doc_markdown, reason = "help texts are printed as they stand")]
 
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,8 +28,52 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
+/// The arguments of the hidden daemon entry by themselves.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true)]
+struct ServeAlone {
+    #[command(flatten)]
+    serve: Serve,
+}
+
+impl Args {
+    /// What this process was started with.
+    ///
+    /// # Errors
+    ///
+    /// What clap has to say: of what it does not understand, and where help or the version is asked for.
+    pub(crate) fn of_this_process() -> Result<Self, clap::Error> {
+        let words: Vec<OsString> = std::env::args_os().collect();
+        Self::short_cut(words.get(1..).unwrap_or_default()).map_or_else(|| Self::try_parse_from(&words), Ok)
+    }
+
+    /// The lines that scripts and clients write all day, understood without having clap build every command with every
+    /// option first: that took a warm `url` a third of its time. All else, and all that is wrong, is clap's.
+    fn short_cut(words: &[OsString]) -> Option<Self> {
+        let (state_dir, rest) = match words {
+            [option, dir, rest @ ..] if option == "--state-dir" && !is_an_option(dir) => {
+                (Some(PathBuf::from(dir)), rest)
+            }
+            rest => (None, rest),
+        };
+        let command = match rest {
+            [url] if url == "url" => Command::Url,
+            [daemon, status] if daemon == "daemon" && status == "status" => Command::Daemon(Daemon::Status),
+            [daemon, serve, rest @ ..] if daemon == "daemon" && serve == "serve" => {
+                Command::Daemon(Daemon::Serve(ServeAlone::try_parse_from(rest).ok()?.serve))
+            }
+            _ => return None,
+        };
+        Some(Self { global: Global { state_dir, ..Global::default() }, command })
+    }
+}
+
+fn is_an_option(word: &OsStr) -> bool {
+    word.is_empty() || word.as_encoded_bytes().starts_with(b"-")
+}
+
 /// Options of every command.
-#[derive(Clone, Debug, ClapArgs)]
+#[derive(Clone, Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Directory that everything about the daemon lives in [AILERON_STATE_DIR; default: ~/.aileron]
@@ -51,8 +96,9 @@ pub(crate) struct Global {
     pub(crate) timeout: Option<Duration>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
+    #[default]
     Auto,
     Always,
     Never,
@@ -246,6 +292,34 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_short_cut_says_what_clap_says_and_leaves_all_else_to_it() {
+        let words = |line: &str| line.split_whitespace().map(OsString::from).collect::<Vec<_>>();
+        let serve = "daemon serve --bind 127.0.0.1:0 --idle-timeout 90ms --drain-timeout 10000ms --lock-poll-interval 3s \
+                     --no-lock-events --log-max-size 4096 --launch-fd 7";
+        let with_dir = format!("--state-dir /a {serve}");
+        for line in ["url", "--state-dir /a url", "daemon status", serve, &with_dir] {
+            let short = Args::short_cut(&words(line)).unwrap_or_else(|| panic!("{line}"));
+            match Args::try_parse_from([vec![OsString::from("aileron")], words(line)].concat()) {
+                Ok(whole) => assert_eq!(format!("{short:?}"), format!("{whole:?}"), "{line}"),
+                Err(error) => panic!("{line}: {error}"),
+            }
+        }
+        for line in [
+            "",
+            "--state-dir --x url",
+            "--state-dir",
+            "--json url",
+            "url --json",
+            "url --help",
+            "daemon",
+            "daemon serve",
+            "daemon serve --help",
+        ] {
+            assert!(Args::short_cut(&words(line)).is_none(), "{line}");
+        }
     }
 
     #[test]

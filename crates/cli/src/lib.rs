@@ -16,7 +16,6 @@ mod sys;
 use std::process::ExitCode;
 
 use aileron_discovery::Tool;
-use clap::Parser as _;
 
 pub use exit::ExitStatus;
 
@@ -27,7 +26,7 @@ pub fn tool() -> Tool {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let args = match args::Args::try_parse() {
+    let args = match args::Args::of_this_process() {
         Ok(args) => args,
         Err(error) => return not_understood(&error),
     };

@@ -31,6 +31,11 @@ use crate::sys::Bell;
 /// How long the keeper may take to publish: far more than it does, and less than a client waits.
 const PUBLICATION: Duration = Duration::from_secs(5);
 
+/// How many clients may have connected before the first is accepted. They come by the thousand when a build starts, and who
+/// finds the queue full is not told: the kernel drops what it says, and says it again a second later (`tcp(7)`,
+/// `tcp_abort_on_overflow`). The runtime asks for 128.
+const BACKLOG: i32 = 4096;
+
 /// Why an embedder's initialisation failed.
 pub type AppError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -185,6 +190,7 @@ where
 {
     let bind = |source| RunError::Bind { address: config.bind, source };
     let listener = TcpListener::bind(config.bind).await.map_err(bind)?;
+    crate::sys::widen_backlog(&listener, BACKLOG).map_err(bind)?;
     failpoint!("bound");
     let address = listener.local_addr().map_err(bind)?;
     let endpoint = Endpoint::new(address).map_err(|_| ConfigError::NotLoopback(address))?;

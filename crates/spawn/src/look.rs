@@ -17,7 +17,7 @@ use crate::http::{HttpError, Request, request};
 const HANDSHAKE: Duration = Duration::from_secs(2);
 
 /// How long an answer is waited for before the lock is asked whether there is anybody to wait for.
-const PATIENCE: Duration = Duration::from_millis(100);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What a look found.
 #[derive(Debug)]
@@ -62,29 +62,42 @@ pub(crate) enum LookError {
     Probe(#[from] ProbeError),
 }
 
+/// What following the record comes to, before the lock is asked.
+enum Seen {
+    Daemon(Found),
+    NoDirectory,
+    Unproved { record: Option<Box<Advertisement>>, quiet: Quiet, why: Option<String> },
+}
+
 /// Looks once.
 pub(crate) fn look(state_dir: &StateDir, deadline: &Deadline) -> Result<Look, LookError> {
+    match follow_record(state_dir, deadline)? {
+        Seen::Daemon(found) => Ok(Look::Found(found)),
+        Seen::NoDirectory => Ok(Look::Nobody { stale: None }),
+        Seen::Unproved { record, quiet, why } => behind_the_lock(state_dir, record, quiet, why),
+    }
+}
+
+fn follow_record(state_dir: &StateDir, deadline: &Deadline) -> Result<Seen, LookError> {
     let reading = match Advertisement::read(state_dir) {
         Ok(reading) => reading,
-        Err(StateDirError::Missing { .. }) => return Ok(Look::Nobody { stale: None }),
+        Err(StateDirError::Missing { .. }) => return Ok(Seen::NoDirectory),
         Err(error) => return Err(error.into()),
     };
-    let (record, quiet, why) = match reading {
-        Reading::Absent => (None, Quiet::Unadvertised, None),
+    let unproved = |record, quiet, why| Ok(Seen::Unproved { record, quiet, why });
+    match reading {
+        Reading::Absent => unproved(None, Quiet::Unadvertised, None),
         Reading::Damaged { why } => {
-            (None, Quiet::Unadvertised, Some(format!("the record is damaged: {why}")))
+            unproved(None, Quiet::Unadvertised, Some(format!("the record is damaged: {why}")))
         }
         Reading::Present(record) => match prove(state_dir, &record, deadline) {
-            Ok(state @ Some(_)) => return Ok(Look::Found(Found::new(*record, state))),
+            Ok(state @ Some(_)) => Ok(Seen::Daemon(Found::new(*record, state))),
             // A reference daemon proves nothing, and anybody may answer at its port by now: the lock vouches for it.
-            Ok(None) if probe_lock(state_dir)?.is_held() => {
-                return Ok(Look::Found(Found::new(*record, None)));
-            }
-            Ok(None) => (Some(record), Quiet::Stranger, Some("nobody holds the lock".to_owned())),
-            Err((quiet, why)) => (Some(record), quiet, Some(why)),
+            Ok(None) if probe_lock(state_dir)?.is_held() => Ok(Seen::Daemon(Found::new(*record, None))),
+            Ok(None) => unproved(Some(record), Quiet::Stranger, Some("nobody holds the lock".to_owned())),
+            Err((quiet, why)) => unproved(Some(record), quiet, Some(why)),
         },
-    };
-    behind_the_lock(state_dir, record, quiet, why)
+    }
 }
 
 /// What a look that proved nobody comes to: that is for the lock to say.
@@ -109,6 +122,23 @@ fn behind_the_lock(
     })
 }
 
+/// A look that only asks for a daemon to use, and not why there is none. It leaves the lock alone: a thousand clients that
+/// come at once would have it shared among them just when the one daemon that they all wait for wants it for itself.
+pub(crate) fn find_for_use(
+    state_dir: &StateDir,
+    told: Option<&InstanceId>,
+    deadline: &Deadline,
+) -> Result<Option<Found>, LookError> {
+    Ok(match follow_record(state_dir, deadline)? {
+        Seen::Daemon(found) if !is_leaving(&found, told) => Some(found),
+        _ => None,
+    })
+}
+
+fn is_leaving(found: &Found, told: Option<&InstanceId>) -> bool {
+    found.state() == DaemonState::Draining || told.is_some_and(|told| found.instance() == Some(told))
+}
+
 /// A look on behalf of somebody who wants to use the daemon: one that drains is as good as gone, and is waited for. So is
 /// `told`, an instance that has taken a request to end: it goes on saying that it is ready until its keeper has decided.
 pub(crate) fn look_for_use(
@@ -117,10 +147,7 @@ pub(crate) fn look_for_use(
     deadline: &Deadline,
 ) -> Result<Look, LookError> {
     match look(state_dir, deadline)? {
-        Look::Found(found)
-            if found.state() == DaemonState::Draining
-                || told.is_some_and(|told| found.instance() == Some(told)) =>
-        {
+        Look::Found(found) if is_leaving(&found, told) => {
             let why = format!("the daemon at {} is leaving", found.record().url.address());
             behind_the_lock(state_dir, Some(found.into_record()), Quiet::Refusing, Some(why))
         }

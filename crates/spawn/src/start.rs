@@ -4,17 +4,17 @@ use std::time::Instant;
 
 use aileron_discovery::protocol::control::StopRequest;
 use aileron_discovery::{
-    Advertisement, Deadline, GateError, Hold, StartGate, StateDir, StateFile, failpoint,
+    Advertisement, Deadline, GateError, Hold, InstanceId, StartGate, StateDir, StateFile, failpoint,
 };
 
 use crate::control::{ControlError, request_stop};
 use crate::ensure::{Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, Misfit, StartReason};
 use crate::find::Found;
 use crate::launch::{Launch, LaunchError, Outcome, Running};
-use crate::look::{Look, Quiet, look_for_use, prove};
+use crate::look::{Look, PATIENCE, Quiet, find_for_use, look_for_use, prove};
 use crate::patience::{SILENT, Unproved};
 use crate::version::Fit;
-use crate::wait::Backoff;
+use crate::wait::{Backoff, RecordWatch};
 
 /// How often the state directory may be deleted under a start before that is called a failure: an `rm -rf` in a loop.
 const REMAKES: u32 = 100;
@@ -65,11 +65,14 @@ impl<'a> Start<'a> {
     }
 
     pub(crate) fn run(mut self) -> Result<Ensured, EnsureError> {
-        if let Look::Found(found) = self.look_for_use()?
-            && self.may_be_used_as_it_is()?
-            && self.fits(&found)?
-        {
-            return Ok(Ensured::Found(found));
+        let began = Instant::now();
+        match find_for_use(self.state_dir, self.told(), &self.deadline)? {
+            Some(found) if self.may_be_used_as_it_is()? && self.fits(&found)? => {
+                return Ok(Ensured::Found(found));
+            }
+            // Who is there at all answers or refuses at once.
+            None if began.elapsed() >= PATIENCE => self.silent_since = Some(began),
+            _ => {}
         }
         let mut backoff = Backoff::new();
         loop {
@@ -222,11 +225,10 @@ impl<'a> Start<'a> {
 
     /// A look at somebody silent takes its time, and is cut short where the patience with silence ends.
     fn look_for_use(&mut self) -> Result<Look, EnsureError> {
-        let told = self.replaced.as_ref().and_then(|record| record.instance.as_ref());
         let began = Instant::now();
         let left = self.silent_since.and_then(|since| SILENT.checked_sub(since.elapsed()));
         let deadline = left.map_or(self.deadline, |left| self.deadline.within(left));
-        let seen = look_for_use(self.state_dir, told, &deadline)?;
+        let seen = look_for_use(self.state_dir, self.told(), &deadline)?;
         self.silent_since = match &seen {
             Look::Held(held) if held.quiet == Quiet::Silent => self.silent_since.or(Some(began)),
             _ => None,
@@ -237,6 +239,11 @@ impl<'a> Start<'a> {
     /// A patience that has been tried already if the last look met silence.
     fn unproved(&self) -> Unproved {
         Unproved::since(self.silent_since.unwrap_or_else(Instant::now), self.deadline)
+    }
+
+    /// The instance that this call has had end.
+    fn told(&self) -> Option<&InstanceId> {
+        self.replaced.as_ref().and_then(|record| record.instance.as_ref())
     }
 
     /// Whether a daemon that is found is all that was asked for. To clear a hold takes the gate.
@@ -298,9 +305,13 @@ impl<'a> Start<'a> {
     }
 
     /// Waits for the gate, looking again meanwhile: whoever has it is about to have a daemon for us as well.
+    ///
+    /// A look takes a connection and a proof, so there is one only where the record has something new to say, or has said
+    /// the same for a while. Between them a waiter costs the one start that all wait for next to nothing.
     fn pass_gate(&mut self) -> Result<Passed, EnsureError> {
         let mut backoff = Backoff::new();
         let mut unproved = self.unproved();
+        let mut record = RecordWatch::new(self.state_dir);
         loop {
             match StartGate::try_acquire(self.state_dir) {
                 Ok(Some(gate)) => return Ok(Passed::Gate(gate)),
@@ -308,14 +319,17 @@ impl<'a> Start<'a> {
                 Err(GateError::Refused(error)) => return Err(EnsureError::Gate(error)),
                 Err(_) => return Ok(Passed::NoDirectory),
             }
-            match self.look_for_use()? {
-                Look::Found(found) if self.may_be_used_as_it_is()? && self.fits(&found)? => {
+            match record.is_worth_a_look().then(|| self.look_for_use()).transpose()? {
+                None => {}
+                Some(Look::Found(found)) if self.may_be_used_as_it_is()? && self.fits(&found)? => {
                     return Ok(Passed::Found(found));
                 }
                 // Somebody at the recorded address who says nothing is as stuck for us as for whoever has the gate, and a
                 // hundred of us need not find out one after the other. All else may be the start that is in progress.
-                Look::Held(held) if held.quiet == Quiet::Silent => unproved.judge(self.state_dir, &held)?,
-                _ => unproved = self.unproved(),
+                Some(Look::Held(held)) if held.quiet == Quiet::Silent => {
+                    unproved.judge(self.state_dir, &held)?;
+                }
+                Some(_) => unproved = self.unproved(),
             }
             if self.deadline.passed() {
                 return Err(self.in_progress("waiting for the start gate, which another client holds", None));

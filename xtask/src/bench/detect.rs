@@ -1,18 +1,47 @@
 //! `bench detect`: each kind of loss on each file system, daemon and bare reader by turns.
+//!
+//! ```text
+//! detect ── plays ── rounds ── in a ── world (a home, a client, a daemon, a fault)
+//!   │                  └── by turns with a bare reader, which is this program again
+//!   └── fence (an example program), idle ──> document ──> page
+//! ```
+
+mod document;
+mod fence;
+mod idle;
+mod page;
+mod port;
+pub(crate) mod reader;
+mod round;
+mod target;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::document::{EventRow, PollRow};
-use super::round::{Displaced, Ground, Read};
-use super::target::{self, SECOND_LOOK_MS};
+use self::document::{EventRow, PollRow};
+use self::round::{Displaced, Ground, Read};
+use self::target::SECOND_LOOK_MS;
+use super::finish;
+use super::origin::Origin;
+use crate::args::DetectArgs;
 use crate::figures::Spread;
+use crate::workspace::Workspace;
 use crate::world::clock::millis;
 use crate::world::fault::Fault;
 use crate::world::home::Watch;
-use crate::world::machine;
+use crate::world::{machine, mounts, observe, program};
+
+pub(super) use self::document::Document;
+pub(super) use self::page::report;
+
+/// What its kept runs are called.
+pub(super) const NAME: &str = "detect";
+
+/// A look is due every 5 s: in these times there are some.
+const IDLE: Duration = Duration::from_mins(1);
+const IDLE_QUICK: Duration = Duration::from_secs(11);
 
 /// Without file events, and a short interval.
 const POLL: Duration = Duration::from_millis(200);
@@ -26,15 +55,53 @@ const DEFAULT_POLL_LOSSES: [Fault; 2] = [Fault::DeleteLock, Fault::RenameDirecto
 /// After so many rounds without a figure, the others of a row would have none either: a mount or a device without root.
 const HOPELESS: u32 = 5;
 
+/// Runs `bench detect`.
+///
+/// # Errors
+/// When something cannot be set up, or a round gives no figure.
+pub(crate) fn run(workspace: &Workspace, args: &DetectArgs) -> Result<()> {
+    let losses = chosen(&args.loss)?;
+    let binary = program::find_or_build(args.binary.as_deref(), workspace)?;
+    let (reader, fence_cost) = (reader::build(workspace)?, fence::build(workspace)?);
+    observe::become_subreaper()?;
+    let namespace = mounts::enter_private_namespace();
+    if let Err(error) = namespace {
+        eprintln!("xtask: {error:#}");
+    }
+    let (begun, places) = (Instant::now(), places()?);
+    let mut detect = Detect::new(&binary, &reader, args.rounds());
+    let (mut events, mut polls, mut fence) = (Vec::new(), Vec::new(), Vec::new());
+    for place in &places {
+        for fault in &losses {
+            eprintln!("{} on {}", fault.name(), place.file_system);
+            events.extend(detect.with_events(*fault, place));
+            polls.extend(detect.without_events(*fault, place));
+        }
+        fence.extend(fence::measure(&fence_cost, &place.directory, &place.file_system)?);
+    }
+    eprintln!("an idle daemon");
+    let idle = idle::measure(&binary, if args.quick { IDLE_QUICK } else { IDLE })?;
+    let file_systems = places.into_iter().map(|place| place.file_system).collect();
+    let document = Document {
+        origin: Origin::of(args.command_line(), &binary, file_systems, begun),
+        events,
+        polls,
+        fence,
+        idle: Some(idle),
+        unmeasured: detect.unmeasured,
+    };
+    finish(&report(&document), &document, NAME, &args.output, workspace)
+}
+
 /// A directory to play rounds in, and what it is on.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) directory: PathBuf,
-    pub(super) file_system: String,
+struct Place {
+    directory: PathBuf,
+    file_system: String,
 }
 
 /// The system's temporary directory, and the one in memory.
-pub(super) fn places() -> Result<Vec<Place>> {
+fn places() -> Result<Vec<Place>> {
     let mut places: Vec<Place> = Vec::new();
     for directory in [std::env::temp_dir(), PathBuf::from("/dev/shm")] {
         let file_system = machine::file_system(&directory)?;
@@ -46,7 +113,7 @@ pub(super) fn places() -> Result<Vec<Place>> {
 }
 
 /// The losses that were asked for, by a part of their names; all, if none was.
-pub(super) fn chosen(names: &[String]) -> Result<Vec<Fault>> {
+fn chosen(names: &[String]) -> Result<Vec<Fault>> {
     let mut all = vec![Fault::RemoveTree];
     all.extend(Fault::LOSSES);
     for name in names {
@@ -60,22 +127,22 @@ pub(super) fn chosen(names: &[String]) -> Result<Vec<Fault>> {
 }
 
 /// The rounds to be played, and what could not be measured so far.
-pub(super) struct Detect<'a> {
+struct Detect<'a> {
     binary: &'a Path,
     reader: &'a Path,
     rounds: u32,
-    pub(super) unmeasured: Vec<String>,
+    unmeasured: Vec<String>,
     /// Of the row that is being measured.
     failures: u32,
 }
 
 impl<'a> Detect<'a> {
-    pub(super) fn new(binary: &'a Path, reader: &'a Path, rounds: u32) -> Self {
+    fn new(binary: &'a Path, reader: &'a Path, rounds: u32) -> Self {
         Self { binary, reader, rounds, unmeasured: Vec::new(), failures: 0 }
     }
 
     /// One loss with file events. Nothing, if no round gave a figure.
-    pub(super) fn with_events(&mut self, fault: Fault, place: &Place) -> Option<EventRow> {
+    fn with_events(&mut self, fault: Fault, place: &Place) -> Option<EventRow> {
         let (mut displaced, mut read): (Vec<Displaced>, Vec<Read>) = (Vec::new(), Vec::new());
         let ground = Ground { directory: &place.directory, binary: self.binary, reader: self.reader };
         self.failures = 0;
@@ -117,7 +184,7 @@ impl<'a> Detect<'a> {
     }
 
     /// Every setting without file events that the loss is tried with.
-    pub(super) fn without_events(&mut self, fault: Fault, place: &Place) -> Vec<PollRow> {
+    fn without_events(&mut self, fault: Fault, place: &Place) -> Vec<PollRow> {
         let mut settings = vec![(Watch::Poll(POLL), self.rounds / POLL_SHARE)];
         if DEFAULT_POLL_LOSSES.contains(&fault) {
             settings.push((Watch::PollByDefault, self.rounds / DEFAULT_POLL_SHARE));

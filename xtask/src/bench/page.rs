@@ -1,47 +1,76 @@
-//! The document for people: on a terminal, and as `docs/bench/README.md`.
+//! Runs for people: one on a terminal, and the kept ones together as `docs/bench/README.md`.
 
 use std::fmt::Write;
 
-use super::document::{Document, Idle};
-use super::round::{CONNECTIONS, REST};
-use super::table::{Table, cells};
+use super::origin::Origin;
+use super::table::Table;
+use super::target::Check;
 
 /// A table with what it shows.
-struct Section {
-    title: &'static str,
-    about: String,
-    table: Table,
+pub(super) struct Section {
+    pub(super) title: &'static str,
+    pub(super) about: String,
+    pub(super) table: Table,
+}
+
+/// A run in words and tables.
+pub(super) struct Report<'a> {
+    pub(super) title: &'static str,
+    pub(super) origin: &'a Origin,
+    pub(super) checks: Vec<&'a Check>,
+    /// How many rounds gave no figure.
+    pub(super) unmeasured: usize,
+    pub(super) method: Vec<String>,
+    pub(super) sections: Vec<Section>,
 }
 
 /// For a terminal.
-pub(super) fn text(document: &Document) -> String {
+pub(super) fn text(report: &Report<'_>) -> String {
     let mut text = String::new();
-    for Section { title, about, table } in sections(document) {
+    for Section { title, about, table } in &report.sections {
         push(&mut text, format_args!("\n{title}\n{about}\n\n{}", table.text()));
     }
-    push(&mut text, format_args!("\n{}\n", machine(document)));
-    push(&mut text, format_args!("{}\n{}\n", list(&method(document)), summary(document)));
+    push(&mut text, format_args!("\n{}\n{}", report.origin.line(), list(&report.method)));
+    push(&mut text, format_args!("\n{}\n", report.summary()));
     text
 }
 
-/// The page beside the kept runs.
-pub(super) fn markdown(document: &Document, file: &str) -> String {
-    let mut text = String::from("# How fast a loss is noticed\n\n");
-    push(
-        &mut text,
-        format_args!(
-            "Written by `cargo xtask bench detect --keep` from [{file}]({file}); the next kept run writes it anew. Made on {} by\n\n```sh\n{}\n```\n\n{}\n\n",
-            document.date,
-            document.command,
-            machine(document)
-        ),
+/// The page beside the kept runs: each report with the file it is made from.
+pub(super) fn markdown(kept: &[(Report<'_>, &str)]) -> String {
+    let mut text = String::from(
+        "# Benchmarks\n\nWritten from the latest kept run of each benchmark: `cargo xtask bench NAME --keep` keeps one and \
+         writes this page, `cargo xtask bench page` only writes it.\n",
     );
-    push(&mut text, format_args!("{}\n\n## How it was measured\n\n", summary(document)));
-    text.push_str(&list(&method(document)));
-    for Section { title, about, table } in sections(document) {
-        push(&mut text, format_args!("\n## {title}\n\n{about}\n\n{}", table.markdown()));
+    for (report, file) in kept {
+        let Report { title, origin, .. } = report;
+        push(
+            &mut text,
+            format_args!(
+                "\n## {title}\n\nFrom [{file}]({file}), made on {} by\n\n```sh\n{}\n```\n\n{}\n\n{}\n\n### How it was measured\n\n{}",
+                origin.date,
+                origin.command,
+                origin.line(),
+                report.summary(),
+                list(&report.method)
+            ),
+        );
+        for Section { title, about, table } in &report.sections {
+            push(&mut text, format_args!("\n### {title}\n\n{about}\n\n{}", table.markdown()));
+        }
     }
     text
+}
+
+impl Report<'_> {
+    /// One line: how many targets were missed.
+    fn summary(&self) -> String {
+        let (all, missed) = (self.checks.len(), self.checks.iter().filter(|check| !check.met).count());
+        let unmeasured = match self.unmeasured {
+            0 => String::new(),
+            count => format!(" {count} rounds gave no figure."),
+        };
+        format!("{missed} of {all} targets missed.{unmeasured}")
+    }
 }
 
 fn list(lines: &[String]) -> String {
@@ -52,275 +81,12 @@ fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     text.write_fmt(arguments).expect("writing to a string does not fail");
 }
 
-fn machine(document: &Document) -> String {
-    let Document { version, machine, processor, file_systems, took_s, .. } = document;
-    let processor = processor.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-    format!("{version}, {machine}{processor}, {}; {took_s:.0} s in all.", file_systems.join(" and "))
-}
-
-/// One line: how many targets were missed.
-fn summary(document: &Document) -> String {
-    let (all, missed) = (document.checks().count(), document.checks().filter(|check| !check.met).count());
-    let unmeasured = match document.unmeasured.len() {
-        0 => String::new(),
-        count => format!(" {count} rounds gave no figure."),
-    };
-    format!("{missed} of {all} targets missed.{unmeasured}")
-}
-
-fn method(document: &Document) -> Vec<String> {
-    let mut lines = vec![
-        "Every time counts from the moment before the system call that makes the loss; for the removal of the directory \
-         that is the unlink of the lock."
-            .to_owned(),
-        format!(
-            "Each round has a new home and a new daemon, started by `aileron url`, with {CONNECTIONS} idle keep-alive \
-             connections; all its threads have been asleep for {} ms when the loss comes.",
-            REST.as_millis()
-        ),
-        "verdict: the time stamp of `displaced` in the daemon's log (microseconds). port closed: the port can be bound, \
-         tried every 100 µs and good to about 160 µs. gone: its pidfd says so, to a thread that has waited since before."
-            .to_owned(),
-        "reader: a process that sleeps in poll(2) on the same watches on a twin of the files, confirms with fstat and \
-         lstat, tells its own clock and exits. Daemon and reader by turns in the same run; the ratio is that of the \
-         medians. It exits with its inotify instance open, and the kernel waits for a grace period to close it: that it \
-         is gone is for orientation."
-            .to_owned(),
-        "by design: where the held file keeps a name, a daemon looks twice, 100 ms apart. Left out of the ratio, added \
-         to the other targets."
-            .to_owned(),
-        "Mounts are made in a mount namespace of the run's own. p99 is the nearest rank: below 100 rounds, the worst."
-            .to_owned(),
-    ];
-    if let Some(idle) = &document.idle {
-        lines.push(format!(
-            "idle: {:.0} s without a client; a thread's voluntary context switches are its wake-ups. The daemon looks \
-             every {:.0} s.",
-            idle.seconds,
-            idle.poll_interval_ms / 1e3
-        ));
-    }
-    lines
-}
-
-fn sections(document: &Document) -> Vec<Section> {
-    let mut sections = Vec::new();
-    if !document.events.is_empty() {
-        sections.push(verdicts(document));
-        sections.push(ends(document));
-    }
-    if !document.polls.is_empty() {
-        sections.push(polls(document));
-    }
-    if !document.fence.is_empty() {
-        sections.push(fence(document));
-    }
-    sections.extend(document.idle.as_ref().map(idle));
-    sections
-}
-
-fn verdicts(document: &Document) -> Section {
-    let headings = [
-        "loss",
-        "on",
-        "n",
-        "min",
-        "median",
-        "p95",
-        "p99",
-        "by design",
-        "reader median",
-        "reader p99",
-        "ratio",
-        "target",
-        "result",
-    ];
-    let mut table = Table::new(2, &headings);
-    for row in &document.events {
-        let (seen, reader) = (&row.verdict, &row.reader_verdict);
-        let mut line = vec![row.loss.clone(), row.file_system.clone(), seen.n.to_string()];
-        line.extend([seen.min, seen.median, seen.p95, seen.p99, row.by_design_ms * 1e3].map(whole));
-        line.extend([reader.median, reader.p99].map(whole));
-        line.push(format!("{:.2}", row.ratio));
-        line.extend(cells(&row.verdict_check));
-        table.push(line);
-    }
-    Section {
-        title: "From the loss to the verdict",
-        about: "Microseconds, with file events.".to_owned(),
-        table,
-    }
-}
-
-fn ends(document: &Document) -> Section {
-    let headings = [
-        "loss",
-        "on",
-        "n",
-        "min",
-        "median",
-        "p95",
-        "p99",
-        "port median",
-        "port p99",
-        "reader median",
-        "target",
-        "result",
-    ];
-    let mut table = Table::new(2, &headings);
-    for row in &document.events {
-        let gone = &row.gone;
-        let mut line = vec![row.loss.clone(), row.file_system.clone(), gone.n.to_string()];
-        let port = [row.port_closed.median, row.port_closed.p99];
-        line.extend([gone.min, gone.median, gone.p95, gone.p99].into_iter().chain(port).map(in_ms));
-        line.push(in_ms(row.reader_gone.median));
-        line.extend(cells(&row.gone_check));
-        table.push(line);
-    }
-    let about = "Milliseconds, with file events; port: closed, reader: the bare reader gone.".to_owned();
-    Section { title: "From the loss to the process gone", about, table }
-}
-
-fn polls(document: &Document) -> Section {
-    let headings = [
-        "loss",
-        "on",
-        "interval",
-        "n",
-        "verdict median",
-        "verdict max",
-        "gone median",
-        "gone max",
-        "beyond",
-        "target",
-        "result",
-    ];
-    let mut table = Table::new(2, &headings);
-    for row in &document.polls {
-        let mut line = vec![row.loss.clone(), row.file_system.clone()];
-        line.extend([format!("{:.0}", row.interval_ms), row.gone.n.to_string()]);
-        line.extend([row.verdict.median, row.verdict.max, row.gone.median, row.gone.max].map(in_ms));
-        line.push(in_ms(row.gone.max - row.interval_ms * 1e3));
-        line.extend(cells(&row.check));
-        table.push(line);
-    }
-    let about = "Milliseconds, without file events, the loss at points spread over the interval; beyond: the longest time \
-                 to the process gone, less the interval.";
-    Section { title: "Without file events", about: about.to_owned(), table }
-}
-
-fn fence(document: &Document) -> Section {
-    let headings = [
-        "on",
-        "path depth",
-        "calls",
-        "min",
-        "median",
-        "p95",
-        "p99",
-        "lstat median",
-        "ratio",
-        "target",
-        "result",
-    ];
-    let mut table = Table::new(1, &headings);
-    for row in &document.fence {
-        let cost = &row.verify_ns;
-        let mut line = vec![row.file_system.clone(), row.path_depth.to_string(), row.calls.to_string()];
-        line.extend([cost.min, cost.median, cost.p95, cost.p99, row.lstat_ns.median].map(whole));
-        line.push(format!("{:.2}", row.ratio));
-        line.extend(cells(&row.check));
-        table.push(line);
-    }
-    let about = "Nanoseconds per call of `Ownership::verify`, in batches of 100 that alternate with batches of the bare \
-                 system call (`crates/discovery/examples/fence_cost.rs`).";
-    Section { title: "What the fence costs a request", about: about.to_owned(), table }
-}
-
-fn idle(idle: &Idle) -> Section {
-    let mut table = Table::new(1, &["thread", "voluntary", "involuntary"]);
-    for thread in &idle.threads {
-        table.push(vec![thread.name.clone(), thread.voluntary.to_string(), thread.involuntary.to_string()]);
-    }
-    let [threads, wake_ups] = [&idle.thread_check, &idle.wake_up_check].map(|check| cells(check).join(" "));
-    let about = format!("Context switches in {:.0} s. {threads}; {wake_ups}.", idle.seconds);
-    Section { title: "An idle daemon", about, table }
-}
-
-fn whole(figure: f64) -> String {
+/// A figure without a fraction.
+pub(super) fn whole(figure: f64) -> String {
     format!("{figure:.0}")
 }
 
-fn in_ms(micros: f64) -> String {
+/// Microseconds as milliseconds.
+pub(super) fn in_ms(micros: f64) -> String {
     format!("{:.2}", micros / 1e3)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::document::{EventRow, IdleThread};
-    use super::super::target;
-    use super::*;
-    use crate::figures::Spread;
-
-    fn document() -> Document {
-        let spread = |median: f64| Spread::of(&[median]).expect("one");
-        let row = EventRow {
-            loss: "lock-renamed".to_owned(),
-            about: String::new(),
-            file_system: "ext4".to_owned(),
-            by_design_ms: 100.0,
-            verdict: spread(100_120.0),
-            port_closed: spread(100_500.0),
-            gone: spread(112_345.0),
-            reader_verdict: spread(60.0),
-            reader_gone: spread(9_000.0),
-            ratio: 2.0,
-            verdict_check: target::verdict(2.0),
-            gone_check: target::gone(&spread(112_345.0), 100.0),
-        };
-        let threads = vec![IdleThread { name: "keeper".to_owned(), voluntary: 12, involuntary: 0 }];
-        let idle = Idle {
-            seconds: 60.0,
-            poll_interval_ms: 5000.0,
-            thread_check: target::threads(1),
-            wake_up_check: target::wake_ups(12, 12),
-            threads,
-        };
-        Document {
-            schema: 1,
-            command: "cargo xtask bench detect".to_owned(),
-            date: "2026-01-02".to_owned(),
-            version: "aileron 0.1.0".to_owned(),
-            machine: "Linux 6, 2 processors".to_owned(),
-            processor: None,
-            file_systems: vec!["ext4".to_owned()],
-            took_s: 1.0,
-            events: vec![row],
-            polls: Vec::new(),
-            fence: Vec::new(),
-            idle: Some(idle),
-            unmeasured: vec!["a reason".to_owned()],
-        }
-    }
-
-    #[test]
-    fn both_pages_have_the_figures_the_targets_and_the_count() {
-        for page in [text(&document()), markdown(&document(), "detect-2026-01-02.json")] {
-            assert!(page.contains("2 of 4 targets missed. 1 rounds gave no figure."), "{page}");
-            for part in
-                ["100120", "2.00", "112.34", "median ≤ 105, p99 ≤ 150", "threads = 2 MISSED", "keeper"]
-            {
-                assert!(page.contains(part), "no {part} in {page}");
-            }
-        }
-        let bars = markdown(&document(), "x").lines().filter(|line| line.starts_with('|')).count();
-        assert_eq!(bars, 9, "three tables of a heading, a rule and a row");
-    }
-
-    #[test]
-    fn a_document_is_read_back_as_it_was_written() {
-        let written = serde_json::to_string(&document()).expect("written");
-        let read: Document = serde_json::from_str(&written).expect("read");
-        assert_eq!(markdown(&read, "x"), markdown(&document(), "x"));
-    }
 }

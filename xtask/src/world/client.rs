@@ -56,7 +56,18 @@ pub(crate) struct Answer {
 impl Setting {
     /// Starts the binary with these arguments.
     pub(crate) fn client(&self, arguments: &[&str]) -> Result<Client> {
-        let shown = format!("aileron {}", arguments.join(" "));
+        let program = self.binary.file_name().unwrap_or(self.binary.as_os_str()).to_string_lossy();
+        let shown = format!("{program} {}", arguments.join(" "));
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let begun = Instant::now();
+        let child = command.spawn().with_context(|| format!("cannot start `{}`", self.binary.display()))?;
+        let process = Process::open(child.id())?;
+        Ok(Client { shown, child, process, begun })
+    }
+
+    /// The same, not yet started: where its output goes is for the caller to say.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command
             .args(arguments)
@@ -65,20 +76,19 @@ impl Setting {
             .env("TMPDIR", &self.tmp)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stdin(Stdio::null());
         if let Some(uid) = self.uid {
             command.uid(uid).gid(uid);
         }
-        let begun = Instant::now();
-        let child = command.spawn().with_context(|| format!("cannot start `{}`", self.binary.display()))?;
-        let process = Process::open(child.id())?;
-        Ok(Client { shown, child, process, begun })
+        command
     }
 }
 
 impl Client {
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Waits for its end, and for the end of its output.
     pub(crate) fn finish(mut self) -> Result<Answer> {
         if !self.process.wait_gone(LIMIT)? {

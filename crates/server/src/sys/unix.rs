@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,12 @@ use rustix::process::Resource;
 use super::{FileNews, Watcher, Woken};
 use crate::ShutdownReason;
 use crate::limits::Limits;
+
+/// Has a listening socket queue up to so many connections; the kernel's own limit (`net.core.somaxconn`) stays above it.
+/// `listen(2)` on a socket that listens only sets the length.
+pub(crate) fn widen_backlog(listener: &impl AsFd, length: i32) -> io::Result<()> {
+    Ok(rustix::net::listen(listener, length)?)
+}
 
 /// A self-pipe: a byte of 0 is a ring, any other the number of a signal.
 ///

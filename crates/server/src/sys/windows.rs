@@ -11,6 +11,12 @@ use super::{FileNews, Watcher, Woken};
 use crate::ShutdownReason;
 use crate::limits::Limits;
 
+/// A queue that is full refuses at once there, and nobody waits: its length stays as it is.
+#[expect(clippy::unnecessary_wraps, reason = "the signature is the same on every platform")]
+pub(crate) fn widen_backlog<T>(_listener: &T, _length: i32) -> io::Result<()> {
+    Ok(())
+}
+
 #[derive(Debug)]
 pub(crate) struct Bell {
     sender: Sender<Option<ShutdownReason>>,

@@ -206,6 +206,24 @@ fn who_waits_at_the_gate_is_served_by_whoever_comes_up_meanwhile() {
     assert_eq!(home.launches(), 1, "the child alone");
 }
 
+/// A thousand waiters that each share the lock for a moment, again and again, are in the way of the one that wants it for itself.
+#[test]
+fn p7_who_waits_at_the_gate_leaves_the_lock_alone() {
+    let home = Home::new();
+    let gate = StartGate::try_acquire(&home.dir).unwrap().unwrap();
+    let lock = home.dir.path(StateFile::Lock);
+    std::fs::write(&lock, "").unwrap();
+    let events = rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::NONBLOCK).unwrap();
+    rustix::fs::inotify::add_watch(&events, &lock, rustix::fs::inotify::WatchFlags::OPEN).unwrap();
+    let opened = || rustix::io::read(&events, &mut [0; 4096]).is_ok();
+    let error = home.ensure_within(&home.daemon("serve"), Duration::from_millis(300)).unwrap_err();
+    assert!(matches!(error, EnsureError::StartInProgress { .. }), "{error:?}");
+    assert!(!opened(), "somebody who waited has looked at the lock");
+    drop(gate);
+    home.ensure(&home.daemon("serve")).unwrap();
+    assert!(opened(), "and under the gate it is asked");
+}
+
 #[test]
 fn a_gate_that_stays_shut_is_given_up_at_the_deadline() {
     let home = Home::new();

@@ -2,22 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::target::Check;
+use super::super::origin::Origin;
+use super::super::target::Check;
 use crate::figures::Spread;
 
 /// The whole run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Document {
-    pub(super) schema: u32,
-    /// What reproduces it.
-    pub(super) command: String,
-    /// `YYYY-MM-DD`, UTC.
-    pub(super) date: String,
-    pub(super) version: String,
-    pub(super) machine: String,
-    pub(super) processor: Option<String>,
-    pub(super) file_systems: Vec<String>,
-    pub(super) took_s: f64,
+pub(in crate::bench) struct Document {
+    #[serde(flatten)]
+    pub(super) origin: Origin,
     pub(super) events: Vec<EventRow>,
     pub(super) polls: Vec<PollRow>,
     pub(super) fence: Vec<FenceRow>,
