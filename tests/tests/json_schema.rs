@@ -10,10 +10,13 @@ use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
 
 use aileron_server::ShutdownReason;
 use aileron_tests::page::{flatten, kind_of, parse, row};
-use aileron_tests::{Bench, Call, Mount, PROMPT, bench, copy_program, in_own_mounts, lock_file, until};
+use aileron_tests::{
+    Bench, Call, End, Mount, PROMPT, Process, bench, copy_program, in_own_mounts, lock_file, until,
+};
 use serde_json::Value;
 
 const PAGE: &str = include_str!("../../docs/json.md");
@@ -22,6 +25,9 @@ const PAGE: &str = include_str!("../../docs/json.md");
 const STATUS: &str = "daemon status";
 const URL: &str = "url";
 const STOP: &str = "daemon stop";
+const RESTART: &str = "daemon restart";
+const PS: &str = "daemon ps";
+const DOCTOR: &str = "daemon doctor";
 const CHECK: &str = "daemon run --check";
 const LOGS: &str = "daemon logs";
 const UNIT: &str = "daemon unit";
@@ -33,8 +39,22 @@ const ERRORS: &str = "Errors";
 type Produced = Vec<(&'static str, Value)>;
 
 /// Each with a bench of its own, all at once.
-const PRODUCERS: [fn() -> Produced; 10] =
-    [plain, running, full, not_running, starting, frozen, elsewhere, jammed, orphaned, errors];
+const PRODUCERS: [fn() -> Produced; 14] = [
+    plain,
+    running,
+    full,
+    not_running,
+    starting,
+    frozen,
+    elsewhere,
+    jammed,
+    orphaned,
+    errors,
+    restarted,
+    listed,
+    reaped,
+    diagnosed,
+];
 
 #[test]
 fn the_page_says_what_the_program_prints() {
@@ -82,8 +102,9 @@ fn the_page_says_what_the_program_prints() {
             let occurred = values.get(&(*name, (*field).to_owned())).cloned().unwrap_or_default();
             let unlisted: Vec<_> = occurred.difference(listed).collect();
             assert!(unlisted.is_empty(), "{name}: `{field}` has values that are not listed: {unlisted:?}");
-            // Those two are too many to have happen here, and are compared with the code below.
-            if !["error.kind", "last_exit.reason"].contains(field) {
+            // Those are too many to have happen here: the first two are compared with the code below, and each of the third
+            // has a test of its own in `reap.rs` or cannot be made to happen.
+            if !["error.kind", "last_exit.reason", "reaped[].outcome"].contains(field) {
                 assert_eq!(&occurred, listed, "{name}: `{field}` has values that never occur");
             }
         }
@@ -303,5 +324,102 @@ fn errors() -> Produced {
     all.push(error(call(&bench, &["url"]), 8));
     bench.start(&[]);
     all.push(error(call(&bench, &["daemon", "run"]), 7));
+    all
+}
+
+/// A daemon that is not there, one that is there and asked, one that is jammed, one that is frozen, and one beside an orphan.
+fn restarted() -> Produced {
+    let bench = bench!();
+    let restart = |args: &[&str]| (RESTART, json(&bench, &[&["daemon", "restart"], args].concat()));
+    let mut all = vec![restart(&[]), restart(&["--no-lock-events"])];
+    bench.daemon().process.freeze();
+    all.push(restart(&["--force", "--timeout", "6s"]));
+    fs::write(bench.file("daemon.json"), "{").unwrap();
+    bench.daemons()[0].freeze();
+    all.push(restart(&["--force", "--timeout", "6s"]));
+    bench.daemon().process.freeze();
+    fs::remove_dir_all(bench.state()).unwrap();
+    all.push(restart(&[]));
+    all
+}
+
+const BLIND: [&str; 3] = ["--no-lock-events", "--lock-poll-interval", "24h"];
+
+/// The daemons of a user that nobody else is: one of each state but the foreign one.
+fn reaped() -> Produced {
+    let bench = bench!();
+    let user = bench.lone_user();
+    let aileron = |args: &[&str]| call(&bench, args).user(user);
+    let at = |name: &str| bench.beside(name).to_str().unwrap().to_owned();
+    // Named through a link that has been changed since: whose it is cannot be proved any more.
+    let (one, two, link) = (at("one"), at("two"), at("link"));
+    for directory in [&one, &two] {
+        fs::create_dir(directory).unwrap();
+        std::os::unix::fs::chown(directory, Some(user), Some(user)).unwrap();
+    }
+    std::os::unix::fs::symlink(&one, &link).unwrap();
+    let spared = aileron(&["daemon", "run", "--state-dir", &format!("{link}/state")]).args(BLIND).start();
+    until("it is ready", PROMPT, || Path::new(&format!("{one}/state/daemon.pid")).exists().then_some(()));
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&two, &link).unwrap();
+    aileron(&["daemon", "start"]).args(BLIND).succeed();
+    fs::remove_dir_all(bench.state()).unwrap();
+    aileron(&["daemon", "start"]).succeed();
+    let stopped = bench.beside("stopped");
+    aileron(&["daemon", "start", "--state-dir"]).arg(&stopped).succeed();
+    let pid = fs::read_to_string(stopped.join("daemon.pid")).unwrap().trim().parse().unwrap();
+    let frozen = Arc::new(Process::open(pid).unwrap());
+    bench.keep(&frozen);
+    frozen.freeze();
+    let slow = bench.named(bench.programs().slow, "aileron");
+    let starting = bench.call(&slow).arg("--state-dir").arg(bench.beside("slow"));
+    let starting = starting.args(["daemon", "run", "--init", "600000"]).user(user).start();
+    let all = until("all of them are listed", PROMPT, || {
+        let list = aileron(&["daemon", "ps"]).succeed().json();
+        let states: BTreeSet<_> =
+            list["daemons"].as_array()?.iter().map(|one| one["state"].as_str().map(String::from)).collect();
+        ["owner", "orphan", "stopped", "starting"]
+            .iter()
+            .all(|state| states.contains(&Some((*state).to_owned())))
+            .then_some(list)
+    });
+    let reaped = aileron(&["daemon", "ps", "--reap"]).fail(1).json();
+    assert!(spared.process.is_alive() && starting.process.is_alive(), "{reaped:#}");
+    vec![(PS, all), (PS, reaped)]
+}
+
+/// A daemon in a mount namespace of its own.
+fn listed() -> Produced {
+    let bench = bench!();
+    let call_in = bench.call("/usr/bin/unshare").arg("--mount").arg(bench.programs().aileron);
+    let foreign = call_in.arg("--state-dir").arg(bench.state()).args(["daemon", "run"]).start();
+    let daemon = bench.ready(&foreign);
+    let list = json(&bench, &["daemon", "ps"]);
+    let ours = |one: &&Value| one["pid"] == daemon.process.pid();
+    let state = list["daemons"].as_array().unwrap().iter().find(ours).map(|one| one["state"].clone());
+    assert_eq!(state, Some("foreign".into()), "{list:#}");
+    vec![(PS, list)]
+}
+
+/// Nothing there, a healthy one, a killed one that has left something, and somebody in the way of the broom.
+fn diagnosed() -> Produced {
+    let bench = bench!();
+    let doctor = |args: &[&str]| {
+        let outcome = call(&bench, &[&["daemon", "doctor"], args].concat()).run();
+        assert!(matches!(outcome.end, End::Status(0 | 1)), "{outcome:?}");
+        (DOCTOR, outcome.json())
+    };
+    let mut all =
+        vec![doctor(&[]), (DOCTOR, call(&bench, &["daemon", "doctor"]).env_remove("HOME").fail(1).json())];
+    let daemon = bench.start(&[]);
+    all.push(doctor(&[]));
+    daemon.process.kill();
+    daemon.process.wait(PROMPT);
+    fs::write(bench.file(".daemon.json.new"), "half a rec").unwrap();
+    all.push(doctor(&[]));
+    let gate = lock_file(&bench.file("start.lock"));
+    all.push(doctor(&["--fix"]));
+    drop(gate);
+    all.push(doctor(&["--fix"]));
     all
 }

@@ -205,3 +205,31 @@ fn p9_reap_spares_whose_directory_is_not_certain() {
     assert_eq!(spared["outcome"], "spared", "{outcome:?}");
     assert!(running.process.is_alive());
 }
+
+/// The symlink that it was started through is a directory by now: by its arguments it is an orphan of that one, by its own word
+/// the owner of the one that the link led to.
+#[test]
+fn p9_reap_believes_a_daemon_that_proves_to_be_an_owner() {
+    let bench = bench!();
+    let user = User::new(&bench);
+    let (there, link) = (bench.beside("there"), bench.beside("link"));
+    fs::create_dir(&there).unwrap();
+    chown(&there, Some(user.uid), Some(user.uid)).unwrap();
+    std::os::unix::fs::symlink(&there, &link).unwrap();
+    let running = user.aileron(&["daemon", "run", "--state-dir"]).arg(link.join("state")).start();
+    until("it is ready", PROMPT, || there.join("state/daemon.pid").exists().then_some(()));
+    fs::remove_file(&link).unwrap();
+    fs::create_dir(&link).unwrap();
+    let outcome = user.reap().fail(1);
+    let spared = among(&outcome.json(), "reaped", running.process.pid()).unwrap();
+    assert_eq!(spared["outcome"], "spared", "{outcome:?}");
+    assert!(running.process.is_alive());
+    let pid = running.process.pid();
+    assert_eq!(
+        user.aileron(&["--json", "daemon", "status", "--state-dir"])
+            .arg(there.join("state"))
+            .succeed()
+            .json()["pid"],
+        pid
+    );
+}

@@ -1,7 +1,7 @@
 //! `tally`: a counter that all processes of a user share, kept by a daemon of its own.
 //!
 //! `tally add [N]` adds N (or 1) and prints the sum, `tally show` prints it, each starting the daemon if there is none;
-//! `tally stop` ends it. The count is in the daemon's memory and is gone with it, whatever ended it. A sibling of
+//! `tally stop` ends it, `tally restart` has a new one take its place. The count is in the daemon's memory and is gone with it, whatever ended it. A sibling of
 //! `aileron`: its own directory (`~/.tally`), its own variables (`TALLY_…`), the same three crates. `docs/embedding.md`
 //! goes through this file piece by piece.
 
@@ -14,8 +14,9 @@ use std::time::Duration;
 use aileron_discovery::protocol::launch::{LaunchPipe, in_one_line};
 use aileron_discovery::{Deadline, StateDir, Tool};
 use aileron_server::{Config, Context, Fenced, Terminal, serve};
-use aileron_spawn::{Autostart, EnsureOptions, HoldRule, Launch, VersionRule, ensure_running};
+use aileron_spawn::{Autostart, EnsureOptions, Ensured, HoldRule, Launch, VersionRule, ensure_running};
 use aileron_spawn::{Call, Force, OnStop, StopOptions, StopOutcome, call};
+use aileron_spawn::{Predecessor, RestartOptions, Successor};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -45,8 +46,10 @@ fn run(words: &[&str]) -> Result<String, Failure> {
         ["add", number] => ask(&state_dir, "POST", "/add", number),
         ["show"] => ask(&state_dir, "GET", "/count", ""),
         ["stop"] => stop(&state_dir),
+        ["restart"] => restart(&state_dir),
+        ["daemon", "check"] => Ok(aileron_server::check(&state_dir, &Config::new()).map(|()| String::new())?),
         ["daemon", "serve", "--launch-fd", descriptor] => be_the_daemon(&state_dir, descriptor.parse()?),
-        _ => Err("usage: tally add [N] | show | stop".into()),
+        _ => Err("usage: tally add [N] | show | stop | restart".into()),
     }
 }
 
@@ -103,5 +106,17 @@ fn stop(state_dir: &StateDir) -> Result<String, Failure> {
     match aileron_spawn::stop(state_dir, options, Deadline::after(PATIENCE))?.outcome {
         StopOutcome::Stopped { pid, .. } => Ok(format!("stopped pid {pid}")),
         StopOutcome::NotRunning => Ok("not running".to_owned()),
+    }
+}
+
+fn restart(state_dir: &StateDir) -> Result<String, Failure> {
+    let successor = |_: Option<&Predecessor>| Successor {
+        launch: Launch::daemon_of(state_dir, ["daemon", "serve"]),
+        check: ["daemon", "check"].map(Into::into).to_vec(),
+    };
+    let options = RestartOptions { force: Force::Never, stop_within: Duration::from_secs(15) };
+    match aileron_spawn::restart(state_dir, successor, options, Deadline::after(PATIENCE))?.ensured {
+        Ensured::Started { daemon, .. } | Ensured::Found(daemon) => Ok(daemon.url()),
+        _ => Err("there is no daemon".into()),
     }
 }

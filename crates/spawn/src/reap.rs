@@ -5,11 +5,16 @@
 //! under P9 (b): through a pidfd that was opened first, to a process proved after that, and proved again before the kill.
 
 use std::io;
+use std::time::Duration;
 
 use aileron_discovery::process::{DaemonProcess, Loss, Refusal, Standing, prove_orphan};
-use aileron_discovery::{Deadline, SECOND_LOOK, Tool};
+use aileron_discovery::{Deadline, SECOND_LOOK, StateDir, Tool};
 
+use crate::look;
 use crate::sys::{ProcessHandle, Signal};
+
+/// How long a daemon may take to say that it is an owner after all. One that is stuck says nothing.
+const ITS_WORD: Duration = Duration::from_millis(500);
 
 /// What became of one orphan.
 #[derive(Debug)]
@@ -70,6 +75,9 @@ fn tell(tool: &Tool, orphan: &DaemonProcess) -> Result<ProcessHandle, ReapOutcom
         Err(error) => return Err(ReapOutcome::Failed(error)),
     };
     let found = prove(tool, orphan)?;
+    if is_owner_by_its_own_word(tool, &found) {
+        return Err(ReapOutcome::Spared(Refusal::NotOrphan(orphan.process.pid)));
+    }
     // What was only moved away may come back within the time that a daemon gives itself for it.
     if found.standing == Standing::Orphan(Loss::Moved) {
         std::thread::sleep(SECOND_LOOK);
@@ -81,6 +89,15 @@ fn tell(tool: &Tool, orphan: &DaemonProcess) -> Result<ProcessHandle, ReapOutcom
         handle.signal(Signal::Continue).map_err(ReapOutcome::Failed)?;
     }
     Ok(handle)
+}
+
+/// Where a link remains the loss is told by the path that the process was given, and that may have led elsewhere when it
+/// started, through a symlink that is a directory by now. A daemon that answers knows better: its handshake is fenced, so only
+/// an owner gives one.
+fn is_owner_by_its_own_word(tool: &Tool, found: &DaemonProcess) -> bool {
+    let (Some(record), Some(directory)) = (&found.record, &found.now_in) else { return false };
+    let Ok(state_dir) = StateDir::resolve(tool, Some(directory)) else { return false };
+    matches!(look::prove(&state_dir, record, &Deadline::after(ITS_WORD)), Ok(Some(_)))
 }
 
 fn prove(tool: &Tool, orphan: &DaemonProcess) -> Result<DaemonProcess, ReapOutcome> {

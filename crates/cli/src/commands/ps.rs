@@ -79,12 +79,11 @@ fn document(tool: &Tool, found: &[DaemonProcess], reaped: Option<&[Reaped]>) -> 
             })
         })
         .collect();
-    let mut document = json!({ "schema": 1, "daemons": daemons });
-    if let Some(reaped) = reaped {
-        let outcome = |one: &Reaped| json!({ "pid": one.pid, "outcome": outcome_name(&one.outcome), "why": outcome_why(&one.outcome) });
-        document["reaped"] = reaped.iter().map(outcome).collect();
-    }
-    document
+    let reaped = reaped.map(|all| {
+        let one = |one: &Reaped| json!({ "pid": one.pid, "outcome": outcome_name(&one.outcome), "why": outcome_why(&one.outcome) });
+        all.iter().map(one).collect::<Vec<_>>()
+    });
+    json!({ "schema": 1, "daemons": daemons, "reaped": reaped })
 }
 
 /// What makes it what it is, where that is more than the usual.
