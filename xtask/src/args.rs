@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, run_to_success};
 use crate::{ci, dist, tidy};
 
 #[derive(Parser)]
@@ -24,6 +24,12 @@ enum Command {
     Tidy,
     /// Make the static release build in `target/dist/`
     Dist,
+    /// Search the model of the protocol: `explore SPACE…`, `switch RULE…`, `list` or `page`
+    Model {
+        /// What the model's own command line is given [default: explore small]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Drive the release binary from outside, as separate processes (Linux)
     E2e(E2eArgs),
     /// Measure the release binary from outside, beside the limit that the kernel sets (Linux)
@@ -164,9 +170,20 @@ fn run(command: Command) -> Result<()> {
         Command::Ci => ci::run(&Workspace::find()?),
         Command::Tidy => tidy::run(&Workspace::find()?),
         Command::Dist => dist::run(&Workspace::find()?),
+        Command::Model { words } => run_model(&Workspace::find()?, &words),
         Command::E2e(args) => run_e2e(&Workspace::find()?, &args),
         Command::Bench(bench) => run_bench(&bench),
     }
+}
+
+/// The model is a member of its own, and not a part of the judge.
+fn run_model(workspace: &Workspace, words: &[String]) -> Result<()> {
+    let mut command = workspace.cargo();
+    command.args(["run", "--quiet", "--release", "--package", "aileron-model", "--"]);
+    if words.is_empty() {
+        command.args(["explore", "small"]);
+    }
+    run_to_success(command.args(words))
 }
 
 fn run_bench(bench: &Bench) -> Result<()> {

@@ -3,6 +3,7 @@
 //! - `ci` runs what a change must pass, as `.ci/run` does.
 //! - `tidy` checks the rules that no compiler knows: import direction, platform code, lengths, the lock's safety.
 //! - `dist` makes the static release build.
+//! - `model` searches the model of the protocol, which is a member of its own.
 //! - `e2e` drives the release binary as separate processes and believes nothing that it says.
 //! - `bench` measures it in the same way, beside the limit that the kernel sets.
 //!

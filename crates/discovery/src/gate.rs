@@ -2,6 +2,7 @@
 
 use crate::lock::{AcquireError, Attempt, try_acquire};
 use crate::ownership::{Ownership, Verdict};
+use crate::sys::DirHandle;
 use crate::{StateDir, StateDirError, StateFile, failpoint};
 
 /// The held `start.lock`: the right to launch a daemon, to stop one, and to set or clear the hold.
@@ -10,6 +11,7 @@ use crate::{StateDir, StateDirError, StateFile, failpoint};
 #[derive(Debug)]
 pub struct StartGate {
     ownership: Ownership,
+    pub(crate) dir: DirHandle,
     state_dir: StateDir,
 }
 
@@ -41,7 +43,7 @@ impl StartGate {
             Err(error) => return Err(GateError::Refused(error.into())),
         };
         match try_acquire(state_dir, StateFile::Gate, &dir).map_err(GateError::Refused)? {
-            Attempt::Acquired(ownership) => Ok(Some(Self { ownership, state_dir: state_dir.clone() })),
+            Attempt::Acquired(ownership) => Ok(Some(Self { ownership, dir, state_dir: state_dir.clone() })),
             Attempt::Busy => Ok(None),
             Attempt::Replaced => match state_dir.check() {
                 Err(StateDirError::Missing { .. }) => Err(GateError::Missing),

@@ -45,6 +45,17 @@ impl Hold {
         }
     }
 
+    /// Whether it is set in the directory that the held gate is in. By path a directory that is moved away and back within a
+    /// moment would be seen without its hold, and its gate, asked afterwards, to be where it was.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be searched.
+    pub fn is_set_under(gate: &StartGate) -> Result<bool, HoldError> {
+        let state_dir = gate.state_dir();
+        gate.dir.exists(&name(state_dir)).map_err(|source| io("look for the hold", state_dir, source))
+    }
+
     /// Sets it. Under the gate, so that it cannot slip past a start in flight.
     ///
     /// # Errors
@@ -88,4 +99,26 @@ fn name(state_dir: &StateDir) -> String {
 
 fn io(step: &'static str, state_dir: &StateDir, source: io::Error) -> HoldError {
     HoldError::Io { step, path: state_dir.path(StateFile::Hold), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tool;
+
+    #[test]
+    fn under_the_gate_it_is_read_where_the_gate_is() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("state");
+        let dir = StateDir::resolve(&Tool::new("aileron", "0.0.0"), Some(&path)).unwrap();
+        dir.create().unwrap();
+        let gate = StartGate::try_acquire(&dir).unwrap().unwrap();
+        assert!(!Hold::is_set_under(&gate).unwrap());
+        Hold::set(&gate).unwrap();
+        assert!(Hold::is_set_under(&gate).unwrap());
+        std::fs::rename(&path, temp.path().join("aside")).unwrap();
+        assert!(Hold::is_set_under(&gate).unwrap(), "the directory is away for a moment");
+        std::fs::create_dir(&path).unwrap();
+        assert!(Hold::is_set_under(&gate).unwrap(), "and another one is in its place");
+    }
 }

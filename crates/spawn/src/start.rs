@@ -139,7 +139,7 @@ impl<'a> Start<'a> {
             Owned::Nobody { stale } => stale,
         };
         // Asked again under the gate: a hold that was set while we waited counts.
-        if !self.may_start()? {
+        if !self.may_launch(&gate)? {
             return Err(self.forbidden());
         }
         if !gate.still_stands() {
@@ -291,9 +291,21 @@ impl<'a> Start<'a> {
     /// Whether this call may launch a daemon; a hold is an error at once, for nothing would be waited for.
     fn may_start(&self) -> Result<bool, EnsureError> {
         if self.options.hold == HoldRule::Obey && Hold::is_set(self.state_dir)? {
-            return Err(EnsureError::OnHold { path: self.state_dir.path(StateFile::Hold) });
+            return Err(self.on_hold());
         }
         Ok(self.options.autostart == Autostart::Allowed)
+    }
+
+    /// The same under the gate: a directory that is away for a moment keeps its hold.
+    fn may_launch(&self, gate: &StartGate) -> Result<bool, EnsureError> {
+        if self.options.hold == HoldRule::Obey && Hold::is_set_under(gate)? {
+            return Err(self.on_hold());
+        }
+        Ok(self.options.autostart == Autostart::Allowed)
+    }
+
+    fn on_hold(&self) -> EnsureError {
+        EnsureError::OnHold { path: self.state_dir.path(StateFile::Hold) }
     }
 
     fn forbidden(&self) -> EnsureError {
