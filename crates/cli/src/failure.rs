@@ -354,7 +354,7 @@ impl From<StopError> for Failure {
             StopError::GateBusy { .. } => of("gate_busy", ExitStatus::Failed)
                 .hint("another client is starting or stopping one; try again"),
             StopError::Unproved { .. } => of("unproved", ExitStatus::Unresponsive)
-                .hint("`aileron daemon doctor` looks closer; nothing here ends what it cannot prove"),
+                .hint("see who has `daemon.lock` open (`fuser`, `aileron daemon doctor`); nothing here ends what it cannot prove"),
             StopError::StillRunning { .. } => of("still_running", ExitStatus::Failed)
                 .hint("`aileron daemon stop --force` kills it at the deadline"),
             StopError::PortOpen { .. } => of("port_open", ExitStatus::Failed)
