@@ -301,9 +301,30 @@ fn error(call: Call, exit_status: i32) -> (&'static str, Value) {
     (ERRORS, serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {failed:#?}")))
 }
 
+/// A program that is exchanged, while its client waits at the gate, for one that is killed as soon as it is launched.
+fn killed_at_launch() -> (&'static str, Value) {
+    let bench = bench!();
+    let copy = bench.named(bench.programs().aileron, "aileron");
+    bench.make_state();
+    let gate = lock_file(&bench.file("start.lock"));
+    let client = bench.call(&copy).args(["--json", "url"]).start();
+    until("the client waits at the gate", PROMPT, || {
+        let switches = client.process.status_line("voluntary_ctxt_switches").parse::<u32>().unwrap_or(0);
+        (switches > 10).then_some(())
+    });
+    let script = bench.beside("script");
+    fs::write(&script, "#!/bin/sh\nkill -9 $$\n").unwrap();
+    aileron_tests::set_mode(&script, 0o755);
+    fs::rename(&script, &copy).unwrap();
+    drop(gate);
+    let failed = client.finish(PROMPT * 4);
+    (ERRORS, serde_json::from_str(failed.stderr.lines().last().unwrap()).unwrap())
+}
+
 fn errors() -> Produced {
     let bench = bench!();
     let mut all = vec![
+        killed_at_launch(),
         error(call(&bench, &["url", "--no-such-option"]), 2),
         error(call(&bench, &["daemon", "logs"]), 3),
         error(call(&bench, &["url"]).env("AILERON_NO_AUTOSTART", "1"), 8),

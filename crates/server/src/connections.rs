@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use self::load::{Busy, Load, Metered, WithBusy};
 pub(crate) use self::places::MOST;
-use self::places::Places;
+use self::places::{Places, Whom};
 use crate::api::Api;
 use crate::shared::{Message, Phase, Shared};
 use crate::sys;
@@ -107,7 +107,11 @@ impl Acceptor {
                         failures = 0;
                         self.next = Some(stream);
                     }
-                    Err(error) if sys::is_exhausted(&error) => self.places.free_one(EXHAUSTED_PAUSE).await,
+                    // There are places, so it is not the connections that use up the descriptors: to send away who has the
+                    // token might free none.
+                    Err(error) if sys::is_exhausted(&error) => {
+                        self.places.free_one(Whom::Unknown, EXHAUSTED_PAUSE).await;
+                    }
                     // A connection that was gone before it was accepted (accept(2)) is followed by a better one; a
                     // listener that gives nothing else is broken.
                     Err(error) if failures == MAX_FAILURES => {

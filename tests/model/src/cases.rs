@@ -85,7 +85,7 @@ pub const SMALL: [Space; 9] = [
 ];
 
 /// What takes minutes.
-pub const LARGE: [Space; 10] = [
+pub const LARGE: [Space; 9] = [
     Space {
         name: "four-losses",
         config: Config { steps: 4, commands: Commands::UrlTerm, ..SERVING },
@@ -131,16 +131,18 @@ pub const LARGE: [Space; 10] = [
         config: Config { clients: 3, steps: 2, ..SERVING },
         kept: kept(4_656_958, 19_357_722, 75, 41),
     },
-    Space {
-        name: "three-with-removal",
-        config: Config { clients: 2, steps: 3, removals: 1, ..SERVING },
-        kept: kept(0, 0, 0, 0),
-    },
 ];
+
+/// What was begun, found without a violation as far as it went, and was given up: the figures are those of its last complete level.
+pub const OPEN: Space = Space {
+    name: "three-with-removal",
+    config: Config { clients: 2, steps: 3, removals: 1, ..SERVING },
+    kept: kept(215_346_655, 0, 62, 1389),
+};
 
 /// The space of this name.
 pub fn space(name: &str) -> Option<Space> {
-    SMALL.iter().chain(&LARGE).find(|space| space.name == name).copied()
+    SMALL.iter().chain(&LARGE).chain([&OPEN]).find(|space| space.name == name).copied()
 }
 
 /// Where a promise that cannot be kept to the letter is seen broken.

@@ -103,7 +103,7 @@ fn switch(name: &str) -> Result<(), String> {
 }
 
 fn list() {
-    for space in cases::SMALL.iter().chain(&cases::LARGE) {
+    for space in cases::SMALL.iter().chain(&cases::LARGE).chain([&cases::OPEN]) {
         println!("{:<16} {}", space.name, page::config(&space.config));
     }
     println!();

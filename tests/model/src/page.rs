@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cases::{LARGE, SMALL, Space, TO_THE_LETTER, TRIALS, shown_in};
+use crate::cases::{LARGE, OPEN, SMALL, Space, TO_THE_LETTER, TRIALS, shown_in};
 use crate::rules::{RULES, Rule, Rules};
 use crate::search::search;
 use crate::trace;
@@ -82,6 +82,16 @@ fn spaces(text: &mut String) {
             ),
         );
     }
+    let Space { name, config: what, kept } = OPEN;
+    let (what, states) = (config(&what), grouped(kept.states as u64));
+    let (depth, seconds) = (kept.depth, kept.seconds);
+    line(
+        text,
+        &format!(
+            "\n`{name}` ({what}) was begun and given up: all {states} states within {depth} steps were seen, in {seconds} s, and no \
+             step broke a property. Whether everything comes to rest is known of whole spaces only."
+        ),
+    );
     *text += "\n";
 }
 

@@ -54,6 +54,15 @@ struct Seat {
     task: Option<AbortHandle>,
 }
 
+/// Who may have to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whom {
+    /// Who never showed the token.
+    Unknown,
+    /// And then who is quiet.
+    Anybody,
+}
+
 /// A taken place, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -95,23 +104,23 @@ impl Places {
     /// Waits until there is room, for which somebody may have to go.
     pub(super) async fn make_room(&self) {
         while !self.has_room() {
-            self.free_one(NEXT_LOOK).await;
+            self.free_one(Whom::Anybody, NEXT_LOOK).await;
         }
     }
 
-    /// Has somebody go, if anybody may, and waits until a place is free, no longer than this.
-    pub(super) async fn free_one(&self, patience: Duration) {
-        self.shed(Instant::now());
+    /// Has one of these go, if anybody may, and waits until a place is free, no longer than this.
+    pub(super) async fn free_one(&self, whom: Whom, patience: Duration) {
+        self.shed(whom, Instant::now());
         // Its descriptor is closed once its task has ended, and before that nothing is gained.
         if tokio::time::timeout(patience, self.freed.notified()).await.is_err() { /* looked at again */ }
     }
 
     /// Tells one connection to go; returns whether there was one that may.
-    fn shed(&self, now: Instant) -> bool {
+    fn shed(&self, whom: Whom, now: Instant) -> bool {
         let mut taken = self.taken();
         let may_go = |seat: &&mut Seat| seat.task.is_some() && now.duration_since(seat.came) >= GRACE;
         let unknown = taken.seats.values_mut().filter(may_go).find(|seat| !seat.load.has_token());
-        let victim = if unknown.is_some() {
+        let victim = if unknown.is_some() || whom == Whom::Unknown {
             unknown
         } else {
             let known = taken.seats.values_mut().filter(may_go).filter(|seat| !seat.load.is_busy());
@@ -174,7 +183,7 @@ mod tests {
         /// Which of them goes next, if any may.
         async fn shed(&self) -> Option<usize> {
             let before: Vec<bool> = self.tasks.iter().map(tokio::task::JoinHandle::is_finished).collect();
-            if !self.places.shed(Instant::now() + GRACE) {
+            if !self.places.shed(Whom::Anybody, Instant::now() + GRACE) {
                 return None;
             }
             self.places.freed.notified().await;
@@ -216,7 +225,7 @@ mod tests {
     fn who_has_just_come_is_heard_first() {
         block_on(async {
             let room = Room::with(vec![load(false, 0, 0)]);
-            assert!(!room.places.has_room() && !room.places.shed(Instant::now()));
+            assert!(!room.places.has_room() && !room.places.shed(Whom::Anybody, Instant::now()));
             // In time it may.
             room.places.make_room().await;
             assert!(room.places.has_room());
