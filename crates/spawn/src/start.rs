@@ -139,7 +139,7 @@ impl<'a> Start<'a> {
             Owned::Nobody { stale } => stale,
         };
         // Asked again under the gate: a hold that was set while we waited counts.
-        if !self.may_launch(&gate)? {
+        if !self.may_launch(gate)? {
             return Err(self.forbidden());
         }
         if !gate.still_stands() {

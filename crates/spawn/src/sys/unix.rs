@@ -68,7 +68,7 @@ fn spawn(
         .stdin(Stdio::null())
         .stdout(Stdio::from(output.try_clone()?))
         .stderr(Stdio::from(output.try_clone()?));
-    become_free(&mut command, image, inherited.as_ref().map(|pipe| pipe.as_raw_fd()), complain.as_raw_fd());
+    become_free(&mut command, image, inherited.as_ref().map(OwnedFd::as_raw_fd), complain.as_raw_fd());
     let mut child = command.spawn()?;
     drop((inherited, complain));
     let mut errno = [0; 4];
