@@ -44,7 +44,7 @@ impl ServeError {
     }
 }
 
-/// Acquires the lock of a directory that exists, opens the log, and serves as [`run`] does. `report` hears, once, how the
+/// Acquires the lock of a directory that exists, opens the log, and serves as [`run`](crate::run) does. `report` hears, once, how the
 /// start went: what a launched daemon hands to the pipe it inherited.
 ///
 /// # Errors

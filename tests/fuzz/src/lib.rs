@@ -3,7 +3,7 @@
 //! # Theory of operation
 //!
 //! Each [`Target`] has a corpus: inputs that its parser has to deal with, kept in `corpus/NAME/` and embedded in no program.
-//! An execution takes one of them, damages it a few times ([`mutate`](mod@mutate)), and hands it to the target, which parses
+//! An execution takes one of them, damages it a few times ([`mutate`](fn@mutate)), and hands it to the target, which parses
 //! and then checks what must hold of whatever came out. A panic in there is a failure; so is an execution that takes longer
 //! than [`Limits::hang`].
 //!
