@@ -208,8 +208,8 @@ fn p12_no_page_gets_past_the_door() {
             }
         }
     }
-    target.obeys_its_owner();
     page.finish(300);
+    target.obeys_its_owner();
 }
 
 /// Whoever sends `Host` and `Origin` by hand: nothing but our address and `localhost`, with our port, to the letter.
@@ -229,8 +229,8 @@ fn p12_no_other_name_is_ours() {
         );
         page.note(format!("Origin: {origin}"), "any program", "403", target.attempt(text.as_bytes(), 1));
     }
-    target.obeys_its_owner();
     page.finish(HOSTS.len() + ORIGINS.len());
+    target.obeys_its_owner();
 }
 
 /// Other addresses of this machine. "0.0.0.0 day" (2024): browsers that refuse a page 127.0.0.1 let it have 0.0.0.0, which
@@ -251,6 +251,6 @@ fn p12_no_other_address_leads_to_it() {
         };
         page.note(format!("connect to {there}"), "0.0.0.0 day", expected, got);
     }
-    target.obeys_its_owner();
     page.finish(4);
+    target.obeys_its_owner();
 }
