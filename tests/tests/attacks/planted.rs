@@ -39,6 +39,7 @@ enum Kind {
     Symlink,
     SymlinkToNothing,
     SymlinkToItself,
+    SymlinkToDirectory,
     HardLink,
     Fifo,
     Socket,
@@ -48,13 +49,15 @@ enum Kind {
 }
 
 use Kind::{
-    Device, EmptyDirectory, Fifo, FullDirectory, HardLink, Socket, Symlink, SymlinkToItself, SymlinkToNothing,
+    Device, EmptyDirectory, Fifo, FullDirectory, HardLink, Socket, Symlink, SymlinkToDirectory,
+    SymlinkToItself, SymlinkToNothing,
 };
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Symlink,
     SymlinkToNothing,
     SymlinkToItself,
+    SymlinkToDirectory,
     HardLink,
     Fifo,
     Socket,
@@ -63,11 +66,19 @@ const KINDS: [Kind; 9] = [
     FullDirectory,
 ];
 
+/// The state directory, where its parent is what was planted: an ancestor may be a link.
+const BELOW: &str = "state";
+
 /// A file with something in it that is nobody's business here.
 const PRECIOUS: &str = "precious";
 
 fn victim(bench: &Bench) -> std::path::PathBuf {
     bench.beside("victim")
+}
+
+/// A private directory with as much in it.
+fn elsewhere(bench: &Bench) -> std::path::PathBuf {
+    bench.beside("elsewhere")
 }
 
 fn clear(path: &Path) {
@@ -84,6 +95,7 @@ fn plant(bench: &Bench, kind: Kind, path: &Path) {
         Symlink => symlink(victim(bench), path).unwrap(),
         SymlinkToNothing => symlink(bench.beside("nothing"), path).unwrap(),
         SymlinkToItself => symlink(path, path).unwrap(),
+        SymlinkToDirectory => symlink(elsewhere(bench), path).unwrap(),
         HardLink => fs::hard_link(victim(bench), path).unwrap(),
         Fifo => put_fifo(path),
         Socket => drop(bind(path)),
@@ -138,6 +150,11 @@ fn damage(bench: &Bench, kind: Kind) -> Option<String> {
     if bench.beside("nothing").exists() {
         return Some("something was made behind a link to nothing".to_owned());
     }
+    let names: Vec<_> =
+        fs::read_dir(elsewhere(bench)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    if names.iter().any(|name| name != "theirs" && name != BELOW) {
+        return Some(format!("behind a link to a directory there is now {names:?}"));
+    }
     (kind == FullDirectory && !somebodys_is_kept(bench.home()))
         .then(|| "a directory's content is gone".to_owned())
 }
@@ -157,6 +174,9 @@ fn judged(bench: &Bench, kind: Kind, what: &str) -> String {
 fn with_victim() -> Bench {
     let bench = bench!();
     fs::write(victim(&bench), PRECIOUS).unwrap();
+    fs::create_dir(elsewhere(&bench)).unwrap();
+    set_mode(&elsewhere(&bench), 0o700);
+    fs::write(elsewhere(&bench).join("theirs"), PRECIOUS).unwrap();
     bench
 }
 
@@ -293,9 +313,9 @@ fn p4_nothing_that_is_planted_for_a_rotation_is_followed() {
 #[test]
 fn p11_nothing_that_is_planted_for_the_directory_is_followed() {
     let page = each_kind("planted for the directory", |kind, page| {
-        for (what, name, below) in [("the directory", "place", ""), ("its parent", "place", "state")] {
+        for (what, below) in [("the directory", ""), ("its parent", BELOW)] {
             let bench = with_victim();
-            let place = bench.beside(name);
+            let place = bench.beside("place");
             plant(&bench, kind, &place);
             let is_directory = matches!(kind, EmptyDirectory | FullDirectory);
             if is_directory {
@@ -307,7 +327,7 @@ fn p11_nothing_that_is_planted_for_the_directory_is_followed() {
                 // A parent that is a link to nothing is none: there is no daemon, and none can be started.
                 let is_nowhere = kind == SymlinkToNothing && !below.is_empty();
                 let expected = match command[0] {
-                    _ if is_directory => "done",
+                    _ if is_directory || kind == SymlinkToDirectory && !below.is_empty() => "done",
                     "daemon" if is_nowhere => "not running",
                     "stop" if is_nowhere => "done",
                     _ => "refused by name",

@@ -113,7 +113,7 @@ fn p9_a_record_that_lies_harms_nobody() {
             });
             let held = ["url", "stop"].map(|command| {
                 let force: &[&str] = if command == "stop" { &["--force"] } else { &[] };
-                bench.aileron(&["--timeout", "500ms", command]).args(force).run().end
+                bench.aileron(&["--timeout", "300ms", command]).args(force).run().end
             });
             page.note(
                 format!("{}, lock held: url, stop --force", lie.name),
@@ -155,7 +155,7 @@ fn p14_a_gate_held_for_ever_is_named_at_the_deadline() {
     for (command, expected) in
         [(&["url"][..], 9), (&["daemon", "start"], 9), (&["stop", "--hold"], 1), (&["daemon", "restart"], 1)]
     {
-        let outcome = bench.aileron(&["--timeout", "500ms"]).args(command).run();
+        let outcome = bench.aileron(&["--timeout", "300ms"]).args(command).run();
         let named = outcome.stderr.contains("start gate") && outcome.took < PROMPT;
         let got = if named && outcome.end == End::Status(expected) {
             "named".to_owned()
