@@ -11,6 +11,7 @@
 #![cfg(target_os = "linux")]
 
 pub mod asker;
+pub mod attack;
 mod bench;
 mod call;
 mod daemon;

@@ -106,7 +106,7 @@ impl OwnerLock {
     fn make_room_for_the_exit_record(&self) -> Result<(), PublishError> {
         let name = self.state_dir.tool().file_name(StateFile::Exit);
         self.in_critical_section(PATIENCE, |_| {
-            if self.dir.exists(&name).unwrap_or(true) && self.dir.odd_kind(&name).is_none() {
+            if self.dir.exists(&name).unwrap_or(true) && self.is_ours_alone(&name) {
                 return Ok(());
             }
             let made = self.clear(&name).and_then(|()| self.dir.open_file(&name, How::CreateNew));
@@ -215,7 +215,8 @@ impl OwnerLock {
         })
     }
 
-    /// Opens the log to append to, creating it; what stands there and cannot be appended to is replaced.
+    /// Opens the log to append to, creating it; what stands there and cannot be appended to is replaced. A file that has another
+    /// name elsewhere becomes the predecessor, with its lines and without ours.
     ///
     /// # Errors
     ///
@@ -239,7 +240,11 @@ impl OwnerLock {
             if self.dir.odd_kind(&name).is_none()
                 && let Ok(file) = self.dir.open_file(&name, How::Append)
             {
-                return Ok(file);
+                if has_one_name(&file) {
+                    return Ok(file);
+                }
+                let old = self.state_dir.tool().file_name(StateFile::OldLog);
+                if self.dir.rename(&name, &old).is_err() { /* its name is cleared instead */ }
             }
             let fresh = self.clear(&name).and_then(|()| self.dir.open_file(&name, How::CreateNew));
             fresh.map_err(|source| self.io(StateFile::Log, source))
@@ -304,7 +309,7 @@ impl OwnerLock {
     fn write_over(&self, file: StateFile, bytes: &[u8]) -> Result<(), PublishError> {
         let name = self.state_dir.tool().file_name(file);
         let write = |mut there: std::fs::File| {
-            if sys::held_facts(&there)?.regular {
+            if sys::held_facts(&there)?.regular && has_one_name(&there) {
                 there.write_all(bytes)?;
                 there.set_len(bytes.len() as u64)?;
             }
@@ -315,6 +320,12 @@ impl OwnerLock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             opened => opened.and_then(write).map_err(|source| self.io(file, source)),
         }
+    }
+
+    /// Whether what stands there is a regular file without another name elsewhere, as far as can be told.
+    fn is_ours_alone(&self, name: &str) -> bool {
+        let opened = || self.dir.open_file(name, How::Overwrite);
+        self.dir.odd_kind(name).is_none() && opened().map_or(true, |file| has_one_name(&file))
     }
 
     fn remove(&self, file: StateFile) -> Result<(), PublishError> {
@@ -353,6 +364,12 @@ impl OwnerLock {
     fn io(&self, file: StateFile, source: io::Error) -> PublishError {
         PublishError::Io { path: self.state_dir.path(file), source }
     }
+}
+
+/// Whether a file has no second name (`link(2)`). Through one that does, somebody else's file would be written to: a copy by
+/// `cp -al`, or whatever was linked to the name of ours. In doubt it is taken for ours.
+fn has_one_name(file: &std::fs::File) -> bool {
+    sys::held_facts(file).map_or(true, |facts| facts.links <= 1)
 }
 
 fn pid_line(record: &Advertisement) -> Vec<u8> {
