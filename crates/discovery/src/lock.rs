@@ -96,6 +96,17 @@ pub enum AcquireError {
 }
 
 impl AcquireError {
+    /// What to do, where that does not depend on who asks.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::NoLocks { .. } | Self::NotEnforced { .. } => {
+                Some("name a state directory on a local file system with --state-dir")
+            }
+            Self::Lost { .. } => Some("something keeps removing it: try again"),
+            _ => None,
+        }
+    }
+
     /// Whether it says that the directory or the lock went away: the client then begins again.
     pub fn is_lost(&self) -> bool {
         matches!(self, Self::Lost { .. } | Self::StateDir(StateDirError::Missing { .. }))
