@@ -6,12 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aileron_discovery::process::Elsewhere;
 use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{AcquireError, Barrier, HoldError, ProbeError, Shortage, StateDirError};
 use aileron_server::{RunError, ServeError};
 use aileron_spawn::{ChildEnd, EnsureError, FindError, LaunchError, Misfit, RestartError, StopError};
 use serde_json::{Value, json};
 
+use crate::advice::{self, LOCAL, ended, moved_away};
 use crate::exit::ExitStatus;
 
 /// A failed command.
@@ -96,7 +98,21 @@ impl Failure {
         self
     }
 
-    fn advice(&self) -> Option<&str> {
+    pub(crate) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    pub(crate) fn has_path(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// Whether it says which process was launched or is waited for.
+    pub(crate) fn has_launch(&self) -> bool {
+        self.launch.is_some()
+    }
+
+    /// What to do.
+    pub(crate) fn advice(&self) -> Option<&str> {
         self.shortage.map(Shortage::advice).or(self.hint.as_deref())
     }
 
@@ -145,7 +161,8 @@ impl Launched {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        if let Some(step) = &self.step {
+        // What the message ends in, a start that goes on for instance, is not said twice.
+        if let Some(step) = self.step.as_ref().filter(|step| !self.message.ends_with(&format!("({step})"))) {
             write!(f, "\n  step: {step}")?;
         }
         if let Some(path) = self.path.as_ref().filter(|path| !self.message.contains(&*path.to_string_lossy()))
@@ -170,18 +187,8 @@ impl From<StateDirError> for Failure {
     fn from(error: StateDirError) -> Self {
         let mut failure = Self::of("state_dir", ExitStatus::Failed, &error);
         failure.path = error.path().map(Path::to_owned);
-        let (step, hint) = match &error {
-            StateDirError::NoHome { .. } => {
-                ("choose the state directory", "set HOME, or name one with --state-dir")
-            }
-            StateDirError::Io { step, .. } => (*step, "check that its parent exists and is yours to write"),
-            StateDirError::Symlink { .. } => ("open the state directory", "name the directory it points to"),
-            StateDirError::WritableByOthers { .. } => {
-                ("open the state directory", "chmod 700 it, or name another")
-            }
-            _ => ("open the state directory", "name another with --state-dir"),
-        };
-        failure.step(step).hint(hint)
+        let (step, hint) = advice::on_directory(&error);
+        failure.step(step).hint(&hint)
     }
 }
 
@@ -190,17 +197,12 @@ fn remedy(path: &Path, error: &std::io::Error, otherwise: &str) -> String {
     Barrier::of(path, error).map_or_else(|| otherwise.to_owned(), |barrier| barrier.to_string())
 }
 
-/// What helps where a file system has no locks, or none that count.
-const LOCAL: &str = "choose a state directory on a local file system";
-
 impl From<ProbeError> for Failure {
     fn from(error: ProbeError) -> Self {
         let failure = Self::of("lock", ExitStatus::Failed, &error).step("look at the lock");
         match error {
             ProbeError::StateDir(error) => error.into(),
-            ProbeError::NotAFile { path, .. } => {
-                failure.at(&path).hint("move what stands there away; nothing here removes it")
-            }
+            ProbeError::NotAFile { path, .. } => failure.at(&path).hint(&moved_away(&path)),
             ProbeError::NoLocks { path, .. } => failure.at(&path).hint(LOCAL),
             ProbeError::Io { path, source, .. } => {
                 failure.at(&path).hint(&remedy(&path, &source, "check who owns it: it must be yours to read"))
@@ -215,10 +217,10 @@ impl From<AcquireError> for Failure {
         let failure = Self::of("lock", ExitStatus::Failed, &error).step("acquire the lock");
         match error {
             AcquireError::StateDir(error) => error.into(),
-            AcquireError::Held { path } => Self { status: ExitStatus::AlreadyRunning, ..failure }.at(&path),
-            AcquireError::NotAFile { path, .. } => {
-                failure.at(&path).hint("move what stands there away; nothing here removes it")
-            }
+            AcquireError::Held { path } => Self { status: ExitStatus::AlreadyRunning, ..failure }
+                .at(&path)
+                .hint("`aileron daemon status` says who that is"),
+            AcquireError::NotAFile { path, .. } => failure.at(&path).hint(&moved_away(&path)),
             AcquireError::NoLocks { path, .. } | AcquireError::NotEnforced { path } => {
                 failure.at(&path).hint(LOCAL)
             }
@@ -269,7 +271,7 @@ impl From<LaunchError> for Failure {
             },
             LaunchError::Exited { pid, end, elapsed, tail, log } => Self {
                 path: Some(log.clone()),
-                hint: Some("`aileron daemon run` shows what happens".to_owned()),
+                hint: Some(ended(end).to_owned()),
                 launch: Some(Launched { pid, elapsed, end: Some(end), log: Some(log), tail }),
                 ..failure
             },
@@ -295,12 +297,17 @@ impl From<EnsureError> for Failure {
             EnsureError::AutostartOff { .. } => of("autostart_off", ExitStatus::NotStarted)
                 .step("start the daemon")
                 .hint("`aileron daemon start` starts one all the same"),
-            EnsureError::Unresponsive { pid, .. } => {
-                unresponsive(of("unresponsive", ExitStatus::Unresponsive), *pid)
-            }
-            EnsureError::Elsewhere { pid, host, .. } => {
+            EnsureError::Unresponsive { .. } => of("unresponsive", ExitStatus::Unresponsive)
+                .step("prove the daemon")
+                .hint("`aileron daemon doctor` looks closer"),
+            EnsureError::Elsewhere { elsewhere, pid, host } => {
+                let place = match elsewhere {
+                    Elsewhere::Host(_) => format!("on `{host}`"),
+                    Elsewhere::Boot => format!("on another boot of `{host}`, or another machine of that name"),
+                    Elsewhere::Namespace => format!("in another container or namespace of `{host}`"),
+                };
                 of("elsewhere", ExitStatus::Elsewhere).step("reach the daemon").hint(&format!(
-                    "it is pid {pid} on `{host}`; use it there, or choose another state directory here"
+                    "it is pid {pid} {place}: use it there, or another directory here with --state-dir"
                 ))
             }
             EnsureError::StartInProgress { step, pid, elapsed } => {
@@ -316,14 +323,18 @@ impl From<EnsureError> for Failure {
             EnsureError::Incompatible { misfit, .. } => of("incompatible", ExitStatus::Incompatible)
                 .step("use the daemon that runs")
                 .hint(match misfit {
-                    Misfit::NotOlder => "upgrade this program, or use another state directory",
+                    Misfit::NotOlder => "upgrade this program, or use another directory with --state-dir",
+                    Misfit::StartsOff => "`aileron daemon start` replaces it, unless it is busy",
                     _ => "`aileron daemon stop` ends it, and the next call starts this version",
                 }),
             EnsureError::NoneStayed { .. } => of("none_stayed", ExitStatus::Failed)
                 .step("start the daemon")
                 .hint("`aileron daemon run` shows what happens"),
             EnsureError::KeepsVanishing { path } => {
-                of("state_dir", ExitStatus::Failed).at(path).step("create the state directory")
+                of("state_dir", ExitStatus::Failed)
+                    .at(path)
+                    .step("create the state directory")
+                    .hint("something removes it as fast as it is made: find out what, or name another with --state-dir")
             }
             _ => match error {
                 EnsureError::StateDir(error) => error.into(),
@@ -339,14 +350,6 @@ impl From<EnsureError> for Failure {
     }
 }
 
-/// A lock that is held, with nobody behind it who answers.
-pub(crate) fn unresponsive(failure: Failure, pid: Option<u32>) -> Failure {
-    let who = pid.map(|pid| format!("its record names pid {pid}; ")).unwrap_or_default();
-    failure
-        .step("prove the daemon")
-        .hint(&format!("{who}`aileron daemon doctor` looks closer, `aileron daemon stop --force` ends it"))
-}
-
 impl From<StopError> for Failure {
     fn from(error: StopError) -> Self {
         let of = |kind, status| Self::of(kind, status, &error).step("stop the daemon");
@@ -354,13 +357,13 @@ impl From<StopError> for Failure {
             StopError::GateBusy { .. } => of("gate_busy", ExitStatus::Failed)
                 .hint("another client is starting or stopping one; try again"),
             StopError::Unproved { .. } => of("unproved", ExitStatus::Unresponsive)
-                .hint("see who has `daemon.lock` open (`fuser`, `aileron daemon doctor`); nothing here ends what it cannot prove"),
+                .hint("`aileron daemon doctor` looks closer"),
             StopError::StillRunning { .. } => of("still_running", ExitStatus::Failed)
-                .hint("`aileron daemon stop --force` kills it at the deadline"),
+                .hint("it was told to end, and finishes what it has accepted: wait for it, or `aileron daemon stop --force` kills it"),
             StopError::PortOpen { .. } => of("port_open", ExitStatus::Failed)
-                .hint("see who listens there (`ss -ltnp`): it may be a child of its"),
+                .hint("see who listens there (`ss -ltnp`): a child of its, or somebody who has taken the port since"),
             StopError::Signal { .. } => {
-                of("signal", ExitStatus::Failed).hint("are you its user, outside of a sandbox?")
+                of("signal", ExitStatus::Failed).hint("run it as the user whose daemon it is, and outside of a sandbox")
             }
             _ => match error {
                 StopError::StateDir(error) => error.into(),
@@ -381,7 +384,7 @@ impl From<RestartError> for Failure {
         let of_check = || {
             Self::new("check", ExitStatus::Failed, message.clone())
                 .step("check that a new daemon could start")
-                .hint("`aileron daemon run --check`, with the same options, checks no more than that")
+                .hint("mend what it says; `aileron daemon run --check` with the same options tries no more than that")
         };
         match error {
             RestartError::Program { .. } => of_check().hint("check that the file is there and executable"),
@@ -393,7 +396,7 @@ impl From<RestartError> for Failure {
                 Self { message, hint: Some(hint), shortage: None, ..failure }
             }
             RestartError::Stop(error @ StopError::StillRunning { .. }) => Self::from(error)
-                .hint("it was told to, and no other was started; `aileron daemon restart --force` kills it at the deadline"),
+                .hint("it was told to end, and no other was started: wait for it, or `aileron daemon restart --force` kills it"),
             RestartError::Stop(error) => error.into(),
             RestartError::Start(error) => error.into(),
             RestartError::Probe(error) => error.into(),
@@ -407,15 +410,15 @@ impl From<ServeError> for Failure {
         let of = |kind| Self::of(kind, ExitStatus::Failed, &error);
         match &error {
             ServeError::Run(RunError::Config(_)) => Self { status: ExitStatus::Usage, ..of("usage") },
-            ServeError::Run(RunError::Bind { .. }) => {
-                of("bind").step("listen").hint("is the port in use? port 0 has a free one chosen")
+            ServeError::Run(RunError::Bind { address, source }) => {
+                of("bind").step("listen").hint(&RunError::bind_advice(*address, source))
             }
             ServeError::Run(RunError::Publish(error)) => of("publish")
                 .at(error.path())
                 .step("publish the record")
-                .hint("see what stands there: it must be yours to write and to remove"),
-            ServeError::Run(_) => of("serve").step("start"),
-            ServeError::Log(_) => of("log").step("open the log"),
+                .hint("see what stands there (`ls -ld`, `lsattr`): it must be yours to write and to remove"),
+            ServeError::Run(_) => of("serve").step("start").hint("`aileron daemon doctor` looks closer"),
+            ServeError::Log(_) => of("log").step("open the log").hint("`aileron daemon doctor` looks closer"),
             _ => match error {
                 ServeError::Lock(error) => error.into(),
                 error => Self::of("serve", ExitStatus::Failed, &error),

@@ -1,13 +1,16 @@
 //! The command line: arguments, text, exit statuses. The only crate that knows both `server` and `spawn`.
 //!
 //! `args` is what was typed, `settings` what it means once variables and defaults are resolved; each module of
-//! `commands` does one command with it. An error becomes text, JSON and an exit status in `failure` alone.
+//! `commands` does one command with it. An error becomes text, JSON and an exit status in `failure` alone, with what to do
+//! from `advice` and, where somebody is in the way, from `locker`.
 
+mod advice;
 mod args;
 mod commands;
 mod duration;
 mod exit;
 mod failure;
+mod locker;
 mod output;
 mod pending;
 mod settings;

@@ -108,6 +108,17 @@ impl AcquireError {
         }
     }
 
+    /// What to do, where that does not depend on who asks.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::NoLocks { .. } | Self::NotEnforced { .. } => {
+                Some("name a state directory on a local file system with --state-dir")
+            }
+            Self::Lost { .. } => Some("something keeps removing it: try again"),
+            _ => None,
+        }
+    }
+
     /// Whether it says that the file's owner or mode keep this user from it, and so every other client of this user as well.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Io { step: OPEN, source, .. } if sys::denial(source) == Some(Denial::Access))

@@ -7,6 +7,7 @@
 //! what is signalled.
 
 mod daemons;
+mod locker;
 
 use std::io;
 use std::path::PathBuf;
@@ -15,9 +16,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::sys;
-use crate::{Advertisement, FileId, StateDir, StateFile, Tool};
+use crate::{Advertisement, FileId, StateFile, Tool};
 
 pub use daemons::{DaemonProcess, Loss, Standing, daemons, orphans_of, prove_orphan};
+pub use locker::{Locker, find_locker, find_writer};
 
 /// What the kernel appends to a path that leads to its file no more (`proc_pid_fd(5)`).
 const DELETED: &str = " (deleted)";
@@ -171,8 +173,10 @@ pub fn prove_recorded(record: &Advertisement, lock: FileId) -> Result<ProcessId,
     else {
         return Err(Refusal::Unidentified);
     };
-    if sys::boot_id().as_ref() != Some(boot_id) {
-        return Err(Refusal::OtherBoot);
+    match sys::boot_id() {
+        None => return Err(unknown(io::Error::other("`/proc` does not tell of processes"))),
+        Some(own) if own != *boot_id => return Err(Refusal::OtherBoot),
+        Some(_) => {}
     }
     if sys::namespaces(std::process::id()).map_err(unknown)?.pid != pid_ns {
         return Err(Refusal::OtherNamespace);
@@ -215,21 +219,6 @@ pub fn find_holders(tool: &Tool) -> io::Result<Vec<Holder>> {
         }
     }
     Ok(found)
-}
-
-/// The process that keeps the directory locked, in which the owner writes under such a lock: for an error to name. One that
-/// was stopped in the middle of its writing keeps it for as long as it is stopped.
-///
-/// # Platform notes
-///
-/// Only Linux tells.
-pub fn find_writer(state_dir: &StateDir) -> Option<ProcessId> {
-    let directory = sys::path_identity(state_dir.root()).ok()?;
-    sys::all_pids().ok()?.into_iter().find_map(|pid| {
-        let holds = sys::held_flocks(pid).ok()?.iter().any(|held| held.file == directory);
-        let start_time = holds.then(|| sys::start_time(pid).ok().flatten()).flatten()?;
-        Some(ProcessId { pid, start_time })
-    })
 }
 
 /// P9 (b) of one process.

@@ -73,6 +73,22 @@ pub enum RunError {
     Publish(#[from] PublishError),
 }
 
+impl RunError {
+    /// What to do where an address cannot be bound.
+    pub fn bind_advice(address: SocketAddr, source: &io::Error) -> String {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "see what listens there (`ss -ltnp`), or name another port: 0 has a free one chosen (`--bind {}`)",
+                SocketAddr::new(address.ip(), 0)
+            ),
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 are for root: name another, or port 0 to have a free one chosen".to_owned()
+            }
+            _ => "name another address: port 0 of 127.0.0.1 has a free one chosen".to_owned(),
+        }
+    }
+}
+
 /// How a daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {

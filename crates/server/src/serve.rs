@@ -131,14 +131,16 @@ fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
         _ => None,
     };
     let (step, path, hint) = match error {
-        ServeError::Lock(_) => ("acquire the lock", state_dir.path(StateFile::Lock), None),
+        ServeError::Lock(error) => {
+            ("acquire the lock", state_dir.path(StateFile::Lock), error.advice().map(str::to_owned))
+        }
         ServeError::Log(_) => ("open the log", state_dir.path(StateFile::Log), None),
-        ServeError::Run(RunError::Bind { .. }) => {
-            ("listen", root, Some("is the port in use? bind port 0 to have a free one chosen"))
+        ServeError::Run(RunError::Bind { address, source }) => {
+            ("listen", root, Some(RunError::bind_advice(*address, source)))
         }
         ServeError::Run(RunError::Publish(error)) => {
-            let hint = "see what stands there: it must be yours to write and to remove";
-            ("publish the record", error.path().to_owned(), Some(hint))
+            let hint = "see what stands there (`ls -ld`, `lsattr`): it must be yours to write and to remove";
+            ("publish the record", error.path().to_owned(), Some(hint.to_owned()))
         }
         ServeError::Run(RunError::App(_)) => ("initialise the service", root, None),
         ServeError::Run(_) => ("start", root, None),
@@ -147,7 +149,7 @@ fn failure(state_dir: &StateDir, error: &ServeError) -> Failure {
         step: step.to_owned(),
         message: in_one_line(error),
         path: Some(path.to_string_lossy().into_owned()),
-        hint: short.map(str::to_owned).or(barrier).or(hint.map(str::to_owned)),
+        hint: short.map(str::to_owned).or(barrier).or(hint),
     }
 }
 

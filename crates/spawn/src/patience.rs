@@ -28,17 +28,22 @@ pub(crate) struct Unproved {
     since: Instant,
     /// When to judge next, after it was judged that a daemon is starting.
     not_before: Duration,
+    /// What the last look saw that was not cut short by the deadline: the one after it sees no answer, whatever there is.
+    seen: Option<String>,
 }
 
 impl Unproved {
     pub(crate) fn since(since: Instant, deadline: Deadline) -> Self {
-        Self { deadline, since, not_before: Duration::ZERO }
+        Self { deadline, since, not_before: Duration::ZERO, seen: None }
     }
 
     /// Goes on waiting, or says what the matter is. The process table is read only once the patience is over: who has just
     /// started is found within milliseconds anyway.
     pub(crate) fn judge(&mut self, state_dir: &StateDir, held: &Held) -> Result<(), EnsureError> {
         let waited = self.since.elapsed();
+        if !self.deadline.passed() {
+            self.seen = Some(held.why.clone());
+        }
         let is_elsewhere = held.record.as_ref().is_some_and(|record| Elsewhere::of(record).is_some());
         let patience = match held.quiet {
             _ if is_elsewhere => ELSEWHERE,
@@ -65,7 +70,7 @@ impl Unproved {
                 Err(EnsureError::Elsewhere { elsewhere, pid, host })
             }
             Finding::Unresponsive { pid, why, elapsed } => {
-                Err(EnsureError::Unresponsive { pid, why, elapsed })
+                Err(EnsureError::Unresponsive { pid, why: self.seen.take().unwrap_or(why), elapsed })
             }
             Finding::Explicit(_) | Finding::Found(_) | Finding::NotRunning { .. } => Ok(()),
         }

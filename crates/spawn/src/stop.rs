@@ -100,7 +100,7 @@ pub enum StopError {
     #[error(transparent)]
     Hold(#[from] HoldError),
     /// The lock is held, nobody took the request, and no process is proved to be the daemon, so none was sent a signal.
-    #[error("the lock is held and no process is proved to hold it, so none was sent a signal")]
+    #[error("no signal was sent: whoever holds the lock is not proved to be the recorded daemon")]
     Unproved {
         /// Why the recorded process was not.
         #[source]

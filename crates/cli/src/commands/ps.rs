@@ -39,7 +39,12 @@ fn table(tool: &Tool, deadline: &Deadline) -> Result<Vec<DaemonProcess>, Failure
             .hint("`aileron daemon status` tells of one directory without it")
     };
     let answer = Pending::ask(move || daemons(&asked)).by(deadline).map_err(failed)?;
-    answer.map_err(|error| failed(error.to_string()))
+    answer.map_err(|error| {
+        failed(match error.kind() {
+            std::io::ErrorKind::NotFound => "`/proc` does not tell of processes".to_owned(),
+            _ => error.to_string(),
+        })
+    })
 }
 
 /// The state by its name in `--json` and in the table.

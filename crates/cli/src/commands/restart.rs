@@ -30,7 +30,8 @@ pub(crate) fn restart(settings: &Settings, args: &Restart, output: Output) -> Re
         Successor { launch: launch(settings, &config), check }
     };
     let options = RestartOptions { force, stop_within };
-    let restarted = aileron_spawn::restart(&settings.state_dir, successor, options, Deadline::after(whole))?;
+    let restarted = aileron_spawn::restart(&settings.state_dir, successor, options, Deadline::after(whole))
+        .map_err(|error| Failure::from(error).in_view_of(&settings.state_dir))?;
     tell(settings, &restarted, output);
     Ok(ExitStatus::Done)
 }

@@ -65,12 +65,18 @@ fn check(settings: &Settings, config: &Config, output: Output) -> Result<ExitSta
 
 fn already_running(settings: &Settings) -> Failure {
     let deadline = aileron_discovery::Deadline::after(std::time::Duration::from_secs(2));
-    let who = match aileron_spawn::find(&settings.state_dir, deadline) {
-        Ok(Finding::Found(found)) => format!(" at {} (pid {})", found.url(), found.pid()),
-        _ => String::new(),
+    let dir = &settings.state_dir;
+    let failure = |message: String| {
+        Failure::new("already_running", ExitStatus::AlreadyRunning, message)
+            .at(dir.root())
+            .step("acquire the lock")
     };
-    Failure::new("already_running", ExitStatus::AlreadyRunning, format!("a daemon is already running{who}"))
-        .at(settings.state_dir.root())
-        .step("acquire the lock")
-        .hint("`aileron daemon status` says more; `aileron daemon stop` ends it")
+    match aileron_spawn::find(dir, deadline) {
+        Ok(Finding::Found(found)) => {
+            let running = format!("a daemon is already running at {} (pid {})", found.url(), found.pid());
+            failure(running).hint("`aileron daemon status` says more; `aileron daemon stop` ends it")
+        }
+        // Perhaps it is no daemon at all.
+        _ => failure("another process holds the lock".to_owned()).in_view_of(dir),
+    }
 }

@@ -70,7 +70,8 @@ fn ensure(
     hear_children();
     let ensured = ensure_running(&settings.state_dir, &launch, how, deadline);
     let log = || settings.state_dir.path(StateFile::Log);
-    match ensured.map_err(|error| Failure::from(error).with_log(log()))? {
+    let failed = |error| Failure::from(error).with_log(log()).in_view_of(&settings.state_dir);
+    match ensured.map_err(failed)? {
         Ensured::Explicit(url) => print(&url, "explicit", None, None, output),
         Ensured::Found(found) => print_found(&found, "found", output),
         Ensured::Started { daemon, reason, tightened_from } => {

@@ -19,7 +19,8 @@ pub(crate) fn stop(settings: &Settings, args: &Stop, output: Output) -> Result<E
         on_stop: if args.hold { OnStop::Hold } else { OnStop::LeaveStartsOn },
     };
     let deadline = Deadline::after(settings.stop_timeout());
-    let stopped = aileron_spawn::stop(&settings.state_dir, options, deadline)?;
+    let stopped = aileron_spawn::stop(&settings.state_dir, options, deadline)
+        .map_err(|error| Failure::from(error).in_view_of(&settings.state_dir))?;
     let (outcome, pid, how) = match stopped.outcome {
         StopOutcome::NotRunning => ("not_running", None, None),
         StopOutcome::Stopped { pid, how } => ("stopped", Some(pid), Some(how_name(how))),

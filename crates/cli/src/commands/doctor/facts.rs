@@ -3,12 +3,12 @@
 use std::io;
 use std::time::Duration;
 
-use aileron_discovery::process::{DaemonProcess, Standing, daemons};
+use aileron_discovery::process::{DaemonProcess, Locker, Standing, daemons, find_locker};
 use aileron_discovery::protocol::control::DaemonView;
 use aileron_discovery::survey::{self, DirectoryFacts, Enforcement, Entry, FileSystem, InotifyUse};
 use aileron_discovery::{
     Advertisement, Deadline, ExitRecord, Hold, HoldError, LockProbe, ProbeError, Reading, StateDir,
-    StateDirError, Tool, probe_lock,
+    StateDirError, StateFile, Tool, probe_lock,
 };
 use aileron_spawn::{FindError, Finding, control, find_here};
 
@@ -37,6 +37,8 @@ pub(super) struct Facts {
     pub(super) log_writable: Heard<bool>,
     pub(super) file_system: Heard<io::Result<FileSystem>>,
     pub(super) probe: Heard<Result<LockProbe, ProbeError>>,
+    /// Whoever holds the lock, a daemon or not.
+    pub(super) locker: Heard<Option<Locker>>,
     pub(super) enforcement: Heard<Result<Enforcement, ProbeError>>,
     pub(super) hold: Heard<Result<bool, HoldError>>,
     pub(super) reading: Heard<Result<Reading, StateDirError>>,
@@ -89,8 +91,11 @@ impl Facts {
         let hold = about.ask(Hold::is_set);
         let reading = about.ask(Advertisement::read);
         let last_exit = about.ask(|dir| ExitRecord::read(dir).ok().flatten());
-        let daemon = about.ask(move |dir| look(dir, deadline.within(DAEMON)));
+        // Sooner than all of it, or its own account of what it saw comes too late.
+        let share = deadline.remaining().unwrap_or_default() * 3 / 4;
+        let daemon = about.ask(move |dir| look(dir, deadline.within(DAEMON.min(share))));
         let probe = about.ask(probe_lock);
+        let locker = about.ask(|dir| find_locker(dir, StateFile::Lock));
         let enforcement = about.ask(survey::lock_enforcement);
         let listed = tool.clone();
         let daemons = Pending::ask(move || daemons(&listed));
@@ -106,6 +111,7 @@ impl Facts {
             log_writable: log_writable.by(&deadline),
             file_system: file_system.by(&deadline),
             probe: probe.by(&deadline),
+            locker: locker.by(&deadline),
             enforcement: enforcement.by(&deadline),
             hold: hold.by(&deadline),
             reading: reading.by(&deadline),

@@ -7,6 +7,7 @@ use aileron_discovery::{LockProbe, ProbeError};
 use super::check::Verdict;
 use super::directory::{missing, refused};
 use super::facts::Facts;
+use crate::locker::named;
 
 const LOCAL: &str = "choose a state directory on a local file system (--state-dir)";
 
@@ -25,7 +26,14 @@ pub(super) fn lock(facts: &Facts) -> Verdict {
             None if facts.found().is_some() => Verdict::ok(format!("held, inode {file}")),
             None => Verdict::failure(
                 format!("held, inode {file}, by no process that can be seen to be a daemon of this tool"),
-                "see who has it open (`fuser`): another program, user, container or host",
+                match &facts.locker {
+                    Ok(Some(locker)) => {
+                        let pid = locker.process.pid;
+                        format!("{} has it: see what it is (`ps -fp {pid}`), and end it", named(locker))
+                    }
+                    _ => "look as root, or where else the directory is used: a container, another host"
+                        .to_owned(),
+                },
             ),
         },
         Ok(Err(ProbeError::StateDir(error))) => refused(error),
