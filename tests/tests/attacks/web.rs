@@ -80,12 +80,12 @@ impl Browser {
         let mut headers = vec![format!("Host: {}", act.host)];
         let agent = format!("User-Agent: {}", self.agent);
         let accept = format!("Accept: {}", act.accept);
-        let [site, mode, destination] = act.fetch;
+        let [site, how, destination] = act.fetch;
         let mut metadata = Vec::new();
         if self.has_metadata && is_trustworthy {
             metadata.extend([
                 format!("Sec-Fetch-Site: {site}"),
-                format!("Sec-Fetch-Mode: {mode}"),
+                format!("Sec-Fetch-Mode: {how}"),
                 format!("Sec-Fetch-Dest: {destination}"),
             ]);
             if destination == "document" {
