@@ -72,7 +72,11 @@ fn unproved(failure: Failure, locker: Option<&Locker>) -> Failure {
 fn still_running(failure: Failure, locker: Option<&Locker>) -> Failure {
     match locker {
         Some(locker) if locker.is_daemon && locker.is_paused => {
-            failure.hint(&format!("{} and end; with --force it is killed", goes_on(locker)))
+            // Of the command that failed: it says itself how it would be forced.
+            let forced =
+                failure.advice().and_then(|advice| advice.split('`').find(|word| word.contains("--force")));
+            let forced = forced.map(|command| format!("; `{command}` kills it")).unwrap_or_default();
+            failure.hint(&format!("{} and end{forced}", goes_on(locker)))
         }
         _ => failure,
     }
