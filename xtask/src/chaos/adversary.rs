@@ -25,11 +25,15 @@ const OBSTRUCTED: Duration = Duration::from_millis(15);
 /// Between a daemon's first look that finds nothing and the one that decides.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
 
+/// The longest drain, and as much again.
+const TERMINATED: Duration = Duration::from_secs(20);
+
 /// Does everything that was planned, and undoes what must be undone.
 ///
 /// # Errors
 /// When something could not be put right: then the round means nothing.
 pub(super) fn act(scene: &Scene, plan: &Plan) -> Result<()> {
+    let mut told_to_end = Vec::new();
     for (number, (after, deed)) in plan.deeds.iter().enumerate() {
         sleep(*after);
         let text = format!("{deed:?}");
@@ -38,8 +42,11 @@ pub(super) fn act(scene: &Scene, plan: &Plan) -> Result<()> {
             Deed::Strike(fault) => strike(scene, fault, number, Probed::Yes)?,
             Deed::Away(fault, long) => away(scene, fault, long, number)?,
             Deed::Blind(long) => hands::blind(scene, long)?,
-            Deed::Kill => signal(scene, Signal::KILL),
-            Deed::Terminate => signal(scene, Signal::TERM),
+            Deed::Kill => end(holder(scene).as_ref(), Signal::KILL),
+            Deed::Terminate => {
+                told_to_end.push(holder(scene));
+                told_to_end.last().is_some_and(|last| end(last.as_ref(), Signal::TERM))
+            }
             Deed::Pause(fault, long) => pause(scene, fault, long, number)?,
             Deed::Starve(long) => hands::starve(scene, long)?,
             Deed::Fill(long) => hands::fill(scene, long)?,
@@ -51,6 +58,12 @@ pub(super) fn act(scene: &Scene, plan: &Plan) -> Result<()> {
             notes.deeds_done += 1;
         } else {
             notes.deeds_passed_over += 1;
+        }
+    }
+    // Or the last client would be handed one that is about to leave.
+    for process in told_to_end.iter().flatten() {
+        if !process.wait_gone(TERMINATED)? {
+            scene.violation(format!("process {} outlives SIGTERM", process.pid()));
         }
     }
     Ok(())
@@ -167,8 +180,8 @@ fn holder(scene: &Scene) -> Option<Process> {
     holders_of(held).contains(&pid).then_some(process)
 }
 
-fn signal(scene: &Scene, signal: Signal) -> bool {
-    holder(scene).is_some_and(|process| process.signal(signal).is_ok())
+fn end(process: Option<&Process>, signal: Signal) -> bool {
+    process.is_some_and(|process| process.signal(signal).is_ok())
 }
 
 fn pause(scene: &Scene, fault: Option<Fault>, long: Duration, number: usize) -> Result<bool> {
