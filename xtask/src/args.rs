@@ -32,6 +32,11 @@ enum Command {
     },
     /// Drive the release binary from outside, as separate processes (Linux)
     E2e(E2eArgs),
+    /// Play random rounds on the release binary, and see whether a promise is broken (Linux)
+    Chaos(ChaosArgs),
+    /// One lane of `chaos`; not to be typed
+    #[command(name = "chaos-lane", hide = true)]
+    ChaosLane(LaneArgs),
     /// Measure the release binary from outside, beside the limit that the kernel sets (Linux)
     #[command(subcommand)]
     Bench(Bench),
@@ -148,6 +153,83 @@ pub(crate) struct E2eArgs {
     pub(crate) binary: Option<PathBuf>,
 }
 
+#[cfg(target_os = "linux")]
+use crate::chaos::Kind;
+/// There is no chaos elsewhere, and no kind of it.
+#[cfg(not(target_os = "linux"))]
+type Kind = String;
+
+/// What a person asks of `cargo xtask chaos`.
+#[derive(Args, Clone, Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "chaos runs on Linux only"))]
+pub(crate) struct ChaosArgs {
+    /// How many rounds
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// The number of the first round
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) first: u32,
+    /// Decides, with a round's number, what is done in it [default: another one each time]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// How many rounds are played side by side
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) lanes: u32,
+    /// Only rounds of this kind; may be repeated
+    #[arg(long, value_name = "KIND")]
+    pub(crate) only: Vec<Kind>,
+    /// Begin no round after so many seconds
+    #[arg(long, value_name = "N")]
+    pub(crate) seconds: Option<u64>,
+    /// Show that each of a list of deliberate defects is found, each within `--rounds`
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// With `--check`: only the defects whose name contains this; may be repeated
+    #[arg(long, value_name = "NAME", requires = "check")]
+    pub(crate) defect: Vec<String>,
+}
+
+/// A lane's share of a run.
+#[derive(Args, Clone, Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "chaos runs on Linux only"))]
+pub(crate) struct LaneArgs {
+    #[arg(long)]
+    pub(crate) seed: u64,
+    #[arg(long)]
+    pub(crate) first: u32,
+    #[arg(long)]
+    pub(crate) last: u32,
+    #[arg(long)]
+    pub(crate) lanes: u32,
+    #[arg(long)]
+    pub(crate) seconds: u64,
+    #[arg(long)]
+    pub(crate) only: Vec<Kind>,
+    #[arg(long)]
+    pub(crate) aileron: PathBuf,
+    #[arg(long)]
+    pub(crate) journal: PathBuf,
+    #[arg(long)]
+    pub(crate) helper: PathBuf,
+    #[arg(long)]
+    pub(crate) pages: PathBuf,
+}
+
+impl Default for ChaosArgs {
+    fn default() -> Self {
+        Self {
+            rounds: 200,
+            first: 1,
+            seed: None,
+            lanes: 4,
+            only: Vec::new(),
+            seconds: None,
+            check: false,
+            defect: Vec::new(),
+        }
+    }
+}
+
 impl Default for E2eArgs {
     fn default() -> Self {
         Self { rounds: 1, scenario: Vec::new(), list: false, json: false, report: None, binary: None }
@@ -172,6 +254,8 @@ fn run(command: Command) -> Result<()> {
         Command::Dist => dist::run(&Workspace::find()?),
         Command::Model { words } => run_model(&Workspace::find()?, &words),
         Command::E2e(args) => run_e2e(&Workspace::find()?, &args),
+        Command::Chaos(args) => run_chaos(&Workspace::find()?, &args),
+        Command::ChaosLane(args) => run_lane(&args),
         Command::Bench(bench) => run_bench(&bench),
     }
 }
@@ -209,6 +293,27 @@ pub(crate) fn run_e2e(workspace: &Workspace, args: &E2eArgs) -> Result<()> {
     {
         let _ = (workspace, args);
         anyhow::bail!("e2e reads procfs and pidfds: it runs on Linux only")
+    }
+}
+
+/// `chaos`, or on other systems than Linux the reason why there is none.
+pub(crate) fn run_chaos(workspace: &Workspace, args: &ChaosArgs) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    return crate::chaos::run(workspace, args);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (workspace, args);
+        anyhow::bail!("chaos takes procfs, pidfds and namespaces: it runs on Linux only")
+    }
+}
+
+fn run_lane(args: &LaneArgs) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    return crate::chaos::lane::run(args);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = args;
+        anyhow::bail!("chaos takes procfs, pidfds and namespaces: it runs on Linux only")
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::args::{E2eArgs, run_e2e};
+use crate::args::{ChaosArgs, E2eArgs, run_chaos, run_e2e};
 use crate::tidy;
 use crate::workspace::{Workspace, run_to_success};
 use remains::Remains;
@@ -52,6 +52,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     ];
     if cfg!(target_os = "linux") {
         steps.push(step("cargo xtask e2e", || run_e2e(workspace, &E2eArgs::default())));
+        // A smoke: the same plans each time, as many of them as a busy machine gets to. The long runs are for people.
+        let smoke = ChaosArgs { seed: Some(1), rounds: 150, seconds: Some(45), ..ChaosArgs::default() };
+        steps.push(step("cargo xtask chaos", || run_chaos(workspace, &smoke)));
     }
     steps.push(step("nothing left behind", || before.compare(&Remains::look(workspace))));
     summarize(&steps)

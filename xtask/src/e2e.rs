@@ -19,12 +19,12 @@
 //!
 //! Only processes that this program or its clients started are ever signalled, and only through pidfds.
 
-mod outcome;
-mod report;
+pub(crate) mod outcome;
+pub(crate) mod report;
 mod scenario;
 mod stage;
 mod table;
-mod timeline;
+pub(crate) mod timeline;
 
 use std::fs;
 use std::path::Path;

@@ -5,6 +5,7 @@
 //! - `dist` makes the static release build.
 //! - `model` searches the model of the protocol, which is a member of its own.
 //! - `e2e` drives the release binary as separate processes and believes nothing that it says.
+//! - `chaos` plays random rounds on it, and knows what must never happen.
 //! - `bench` measures it in the same way, beside the limit that the kernel sets.
 //!
 //! It depends on none of the project's crates: a defect in them must not blind the judge.
@@ -14,6 +15,8 @@
 mod args;
 #[cfg(target_os = "linux")]
 mod bench;
+#[cfg(target_os = "linux")]
+mod chaos;
 mod ci;
 mod dist;
 #[cfg(target_os = "linux")]

@@ -13,92 +13,92 @@ const SLACK: f64 = 10.0;
 
 /// What the project promises for a figure, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Promise(pub(super) f64);
+pub(crate) struct Promise(pub(super) f64);
 
 impl Promise {
-    pub(super) fn bound_ms(self) -> f64 {
+    pub(crate) fn bound_ms(self) -> f64 {
         self.0 * SLACK
     }
 
     /// How long an end is waited for: somewhat past the bound, so that a late one is told with its time.
-    pub(super) fn patience(self) -> Duration {
+    pub(crate) fn patience(self) -> Duration {
         Duration::from_secs_f64(self.bound_ms() / 1e3) + Duration::from_secs(3)
     }
 }
 
 /// A measured time.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Figure {
-    pub(super) what: &'static str,
-    pub(super) ms: f64,
-    pub(super) promise_ms: f64,
-    pub(super) bound_ms: f64,
+pub(crate) struct Figure {
+    pub(crate) what: &'static str,
+    pub(crate) ms: f64,
+    pub(crate) promise_ms: f64,
+    pub(crate) bound_ms: f64,
 }
 
 /// One round of a scenario.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Round {
-    pub(super) number: u32,
-    pub(super) took_ms: f64,
-    pub(super) seen: Vec<String>,
-    pub(super) figures: Vec<Figure>,
+pub(crate) struct Round {
+    pub(crate) number: u32,
+    pub(crate) took_ms: f64,
+    pub(crate) seen: Vec<String>,
+    pub(crate) figures: Vec<Figure>,
     /// Why it fell short.
-    pub(super) failure: Option<String>,
-    pub(super) timeline: Timeline,
+    pub(crate) failure: Option<String>,
+    pub(crate) timeline: Timeline,
 }
 
 /// All rounds of a scenario.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Played {
-    pub(super) name: String,
-    pub(super) about: String,
-    pub(super) file_events: bool,
-    pub(super) rounds: Vec<Round>,
+pub(crate) struct Played {
+    pub(crate) name: String,
+    pub(crate) about: String,
+    pub(crate) file_events: bool,
+    pub(crate) rounds: Vec<Round>,
 }
 
 /// A figure over all rounds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Summary {
-    pub(super) scenario: String,
-    pub(super) what: &'static str,
-    pub(super) count: usize,
-    pub(super) median_ms: f64,
-    pub(super) max_ms: f64,
+pub(crate) struct Summary {
+    pub(crate) scenario: String,
+    pub(crate) what: &'static str,
+    pub(crate) count: usize,
+    pub(crate) median_ms: f64,
+    pub(crate) max_ms: f64,
     /// Every round's, sorted.
-    pub(super) times_ms: Vec<f64>,
-    pub(super) promise_ms: f64,
-    pub(super) bound_ms: f64,
+    pub(crate) times_ms: Vec<f64>,
+    pub(crate) promise_ms: f64,
+    pub(crate) bound_ms: f64,
 }
 
 /// The longest time from a fault to the process's end, with file events and without.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Longest {
-    pub(super) file_events: bool,
-    pub(super) scenario: String,
-    pub(super) ms: f64,
+pub(crate) struct Longest {
+    pub(crate) file_events: bool,
+    pub(crate) scenario: String,
+    pub(crate) ms: f64,
 }
 
 /// The whole run.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Outcome {
-    pub(super) schema: u32,
-    pub(super) version: String,
-    pub(super) machine: String,
-    pub(super) rounds: u32,
-    pub(super) took_ms: f64,
-    pub(super) failures: usize,
-    pub(super) summary: Vec<Summary>,
-    pub(super) longest: Vec<Longest>,
-    pub(super) scenarios: Vec<Played>,
+pub(crate) struct Outcome {
+    pub(crate) schema: u32,
+    pub(crate) version: String,
+    pub(crate) machine: String,
+    pub(crate) rounds: u32,
+    pub(crate) took_ms: f64,
+    pub(crate) failures: usize,
+    pub(crate) summary: Vec<Summary>,
+    pub(crate) longest: Vec<Longest>,
+    pub(crate) scenarios: Vec<Played>,
 }
 
 /// The figure that this program exists for.
-pub(super) const FAULT_TO_GONE: &str = "fault to process gone";
+pub(crate) const FAULT_TO_GONE: &str = "fault to process gone";
 /// Measured at the end of nearly every round, and so told once for all.
-pub(super) const STOP_TO_GONE: &str = "stop to process gone";
+pub(crate) const STOP_TO_GONE: &str = "stop to process gone";
 
 /// Each scenario's figures, and after them those that are told once for all.
-pub(super) fn summarize(scenarios: &[Played]) -> Vec<Summary> {
+pub(crate) fn summarize(scenarios: &[Played]) -> Vec<Summary> {
     let mut summary = Vec::new();
     for played in scenarios {
         let own = played.figure_names().into_iter().filter(|what| *what != STOP_TO_GONE);
@@ -131,7 +131,7 @@ fn summarize_one<'a>(
 }
 
 /// For each way of noticing, the scenario with the longest time.
-pub(super) fn longest(scenarios: &[Played]) -> Vec<Longest> {
+pub(crate) fn longest(scenarios: &[Played]) -> Vec<Longest> {
     let of = |file_events| {
         let candidates = scenarios.iter().filter(|played| played.file_events == file_events);
         let times = candidates.flat_map(|played| {
@@ -146,7 +146,7 @@ pub(super) fn longest(scenarios: &[Played]) -> Vec<Longest> {
 
 impl Round {
     /// A round that could not even begin.
-    pub(super) fn not_played(number: u32, error: &anyhow::Error) -> Self {
+    pub(crate) fn not_played(number: u32, error: &anyhow::Error) -> Self {
         let failure = Some(format!("could not begin: {error:#}"));
         let (seen, figures, timeline) = (Vec::new(), Vec::new(), Timeline::default());
         Self { number, took_ms: 0.0, seen, figures, failure, timeline }
@@ -154,7 +154,7 @@ impl Round {
 }
 
 impl Played {
-    pub(super) fn failures(&self) -> impl Iterator<Item = &Round> {
+    pub(crate) fn failures(&self) -> impl Iterator<Item = &Round> {
         self.rounds.iter().filter(|round| round.failure.is_some())
     }
 

@@ -8,7 +8,7 @@ mod drawing;
 mod page;
 mod strip;
 
-pub(super) use page::page;
+pub(crate) use page::page;
 
 /// Text for between tags and in attributes.
 fn escape(text: &str) -> String {

@@ -89,6 +89,11 @@ impl Client {
         self.process.pid()
     }
 
+    /// Ends it by `SIGKILL`; one that has ended already is left as it is.
+    pub(crate) fn kill(&self) -> Result<()> {
+        if self.process.is_gone() { Ok(()) } else { self.process.signal(Signal::KILL) }
+    }
+
     /// Waits for its end, and for the end of its output.
     pub(crate) fn finish(mut self) -> Result<Answer> {
         if !self.process.wait_gone(LIMIT)? {

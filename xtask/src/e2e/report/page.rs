@@ -9,7 +9,7 @@ use super::{escape, strip};
 const STYLE: &str = include_str!("style.css");
 
 /// The whole report.
-pub(in crate::e2e) fn page(outcome: &Outcome) -> String {
+pub(crate) fn page(outcome: &Outcome) -> String {
     let scenarios: String = outcome.scenarios.iter().map(section).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

@@ -1,0 +1,124 @@
+//! The lanes of a run: started side by side, listened to, and ended with the run.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::Programs;
+use super::plan::Kind;
+use super::round::Told;
+
+/// No round takes longer, whatever goes wrong in it: each wait in it has a deadline, and these add up.
+const SILENCE: Duration = Duration::from_mins(4);
+
+/// What is to be played.
+#[derive(Clone, Debug)]
+pub(super) struct Order<'a> {
+    pub(super) programs: &'a Programs,
+    pub(super) seed: u64,
+    pub(super) first: u32,
+    pub(super) rounds: u32,
+    pub(super) lanes: u32,
+    pub(super) only: &'a [Kind],
+    /// No round begins after so many seconds.
+    pub(super) seconds: u64,
+    pub(super) pages: &'a Path,
+}
+
+/// Lanes under way. Dropped, they are ended with all that lives in them.
+struct Fleet(Vec<Child>);
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for lane in &mut self.0 {
+            // `unshare --kill-child` takes its child with it, and with process 1 goes the whole pid namespace.
+            if lane.kill().and_then(|()| lane.wait()).is_err() {}
+        }
+    }
+}
+
+/// Plays the rounds and hands each to `hear` as it comes in; `false` from there ends the run.
+///
+/// # Errors
+/// When a lane cannot be started, falls silent or ends before its time.
+pub(super) fn play(order: &Order<'_>, mut hear: impl FnMut(Told) -> bool) -> Result<()> {
+    let (tell, told) = channel();
+    let mut fleet = Fleet(Vec::new());
+    for lane in 0..order.lanes.min(order.rounds) {
+        let mut child = order.start(lane)?;
+        let lines = BufReader::new(child.stdout.take().context("standard output is a pipe")?).lines();
+        let tell = tell.clone();
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                // Nobody listens any more: the run is over.
+                if tell.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        fleet.0.push(child);
+    }
+    drop(tell);
+    if listen(&told, &mut hear)? { fleet.expect_success() } else { Ok(()) }
+}
+
+/// `true`: all lanes have come to their end.
+fn listen(told: &Receiver<String>, hear: &mut impl FnMut(Told) -> bool) -> Result<bool> {
+    loop {
+        match told.recv_timeout(SILENCE) {
+            Ok(line) => {
+                let told = serde_json::from_str(&line).with_context(|| format!("a lane says {line:?}"))?;
+                if !hear(told) {
+                    return Ok(false);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(true),
+            Err(RecvTimeoutError::Timeout) => bail!("no lane has said anything for {} s", SILENCE.as_secs()),
+        }
+    }
+}
+
+impl Fleet {
+    fn expect_success(&mut self) -> Result<()> {
+        for lane in &mut self.0 {
+            let status = lane.wait().context("cannot wait for a lane")?;
+            anyhow::ensure!(status.success(), "a lane ended with {status}");
+        }
+        Ok(())
+    }
+}
+
+impl Order<'_> {
+    fn start(&self, lane: u32) -> Result<Child> {
+        let ourselves = std::env::current_exe().context("cannot find this program")?;
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"])
+            .arg(ourselves)
+            .arg("chaos-lane")
+            .args(["--seed", &self.seed.to_string()])
+            .args(["--first", &(self.first + lane).to_string()])
+            .args(["--last", &(self.first + self.rounds - 1).to_string()])
+            .args(["--lanes", &self.lanes.to_string()])
+            .args(["--seconds", &self.seconds.to_string()]);
+        for kind in self.only {
+            command.args(["--only", &kind.name()]);
+        }
+        let Programs { aileron, journal, helper } = self.programs;
+        for (name, path) in [
+            ("--aileron", aileron),
+            ("--journal", journal),
+            ("--helper", helper),
+            ("--pages", &self.pages.into()),
+        ] {
+            command.arg(name).arg(path);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.spawn().context("cannot start `unshare` (of util-linux)")
+    }
+}

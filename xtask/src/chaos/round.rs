@@ -1,0 +1,175 @@
+//! One round: the plan is carried out, all comes to rest, and what was done is judged.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::asker::{Asked, ask, ask_all};
+use super::plan::{By, Kind, Plan, Step, What};
+use super::sampler::Seen;
+use super::scene::Scene;
+use super::{Programs, adversary, journal, page, rest, sampler};
+use crate::e2e::timeline::Timeline;
+use crate::world::clock::millis;
+use crate::world::observe::{descendants, describe_path};
+
+/// How a round went, as a lane tells it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Told {
+    pub(super) round: u32,
+    pub(super) kind: String,
+    pub(super) took_ms: f64,
+    pub(super) clients: usize,
+    pub(super) failed_clients: usize,
+    pub(super) killed_clients: usize,
+    pub(super) increments: usize,
+    pub(super) deeds: u32,
+    pub(super) passed_over: u32,
+    pub(super) violations: Vec<String>,
+    /// The page that draws it, and the plan: only of a round with a violation.
+    pub(super) plan: Option<String>,
+    pub(super) page: Option<String>,
+}
+
+/// Plays a round to its end, whatever that is.
+pub(super) fn play(below: &Path, programs: &Programs, plan: &Plan, pages: &Path, seed: u64) -> Result<Told> {
+    let begun = Instant::now();
+    let scene = Scene::set(below, programs, plan)?;
+    let over = AtomicBool::new(false);
+    let (watched, rested) = thread::scope(|scope| {
+        let watcher = scope.spawn(|| sampler::watch(&scene, &over));
+        let rested = carry_out(&scene, plan).and_then(|()| rest::come_to_rest(&scene, plan));
+        over.store(true, Ordering::Release);
+        (watcher.join().expect("looking does not panic"), rested)
+    });
+    if let Err(error) = rested {
+        scene.violation(format!("{error:#}\n{}", evidence(&scene)));
+    }
+    let text = scene.written("journal.txt");
+    judge(&scene, plan, &watched, &text);
+    tell(&scene, plan, &watched, &text, millis(begun.elapsed()), &Place { pages, seed })
+}
+
+/// Clients side by side, and the adversary beside them.
+fn carry_out(scene: &Scene, plan: &Plan) -> Result<()> {
+    if plan.warm {
+        let what = What::Add(Duration::ZERO);
+        let step = Step { after: Duration::ZERO, what, by: By::Journal, killed_after: None };
+        let first = ask(scene, step, "first")?;
+        if first.status != Some(0) {
+            bail!(
+                "nothing has happened yet and the first client ends with {:?}: {}",
+                first.status,
+                first.said
+            );
+        }
+        scene.notes().asked.push(first);
+    }
+    thread::scope(|scope| {
+        for (number, steps) in plan.clients.iter().enumerate() {
+            scope.spawn(move || ask_all(scene, plan.timeout, number, steps));
+        }
+        adversary::act(scene, plan).context("the adversary failed, which says nothing of the daemons")
+    })
+}
+
+fn judge(scene: &Scene, plan: &Plan, seen: &Seen, text: &str) {
+    let mut notes = scene.notes();
+    let mut wrong = journal::judge(text, &notes.asked, &notes.lost);
+    if !plan.hurts_records() {
+        wrong.extend(seen.touched());
+    }
+    let log = fs::read_to_string(scene.home.paths.state.join("daemon.log")).unwrap_or_default();
+    if !notes.displacing
+        && let Some(line) = log.lines().find(|line| line.contains(r#""event":"displaced""#))
+    {
+        wrong.push(format!("P5: nobody took its path from a daemon that gave up its role: {line}"));
+    }
+    if plan.kind == Kind::Calm {
+        wrong.extend(calm(&notes.asked, plan.timeout, &scene.written("launches.txt"), &log));
+    }
+    notes.violations.extend(wrong);
+}
+
+/// Where nothing befalls anybody, each client has a daemon, and each daemon that is launched is the daemon (P7).
+fn calm(asked: &[Asked], timeout: Duration, launches: &str, log: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let sure = asked.iter().filter(|asked| matches!(asked.step.what, What::Url | What::Start));
+    for asked in sure.filter(|asked| asked.status != Some(0) && asked.took < timeout) {
+        wrong.push(format!("P7: nothing was wrong and `{}` failed: {}", asked.step, asked.said));
+    }
+    for pid in launches.lines() {
+        let ready = format!(r#""pid":{pid},"#);
+        if !log.lines().any(|line| line.contains(r#""event":"ready""#) && line.contains(&ready)) {
+            wrong.push(format!("P7: process {pid} was launched and never was the daemon"));
+        }
+    }
+    wrong
+}
+
+/// Who is there, for whoever reads of a violation.
+fn evidence(scene: &Scene) -> String {
+    let paths = &scene.home.paths;
+    let mut lines = vec![format!("  at `{}`: {}", paths.lock.display(), describe_path(&paths.lock))];
+    for entry in descendants().unwrap_or_default() {
+        let state = if entry.zombie { "zombie" } else { "alive" };
+        let command = crate::world::client::command_line(entry.pid);
+        lines.push(format!("  process {} {state}, `{command}`", entry.pid));
+    }
+    let log = fs::read_to_string(paths.state.join("daemon.log")).unwrap_or_default();
+    let tail: Vec<&str> = log.lines().rev().take(15).collect();
+    lines.extend(tail.into_iter().rev().map(|line| format!("  log: {line}")));
+    lines.join("\n")
+}
+
+struct Place<'a> {
+    pages: &'a Path,
+    seed: u64,
+}
+
+fn tell(
+    scene: &Scene,
+    plan: &Plan,
+    seen: &Seen,
+    text: &str,
+    took_ms: f64,
+    place: &Place<'_>,
+) -> Result<Told> {
+    let mut notes = scene.notes();
+    let mut timeline = Timeline { end_ms: scene.epoch.now_ms(), ..Timeline::default() };
+    seen.draw(&mut timeline);
+    timeline.marks.append(&mut notes.marks);
+    timeline.calls.append(&mut notes.calls);
+    let steps = notes.asked.iter().filter(|asked| asked.step.killed_after.is_none());
+    let mut told = Told {
+        round: plan.number,
+        kind: plan.kind.name(),
+        took_ms,
+        clients: notes.asked.len(),
+        failed_clients: steps.filter(|asked| asked.status != Some(0)).count(),
+        killed_clients: notes.asked.iter().filter(|asked| asked.status.is_none()).count(),
+        increments: text.lines().count(),
+        deeds: notes.deeds_done,
+        passed_over: notes.deeds_passed_over,
+        violations: notes.violations.clone(),
+        plan: None,
+        page: None,
+    };
+    if !told.violations.is_empty() {
+        let heard = notes.asked.iter().map(|asked| {
+            let id = asked.id.as_deref().unwrap_or("-");
+            format!("  {} [{id}]: {:?} after {:?}, {}", asked.step, asked.status, asked.took, asked.said)
+        });
+        let heard: Vec<String> = heard.collect();
+        let plan_text = format!("{plan}\nanswers:\n{}\njournal:\n{text}", heard.join("\n"));
+        let path = page::write(place.pages, place.seed, &told, &plan_text, timeline)?;
+        told.plan = Some(plan_text);
+        told.page = Some(path.display().to_string());
+    }
+    Ok(told)
+}
