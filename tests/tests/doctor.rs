@@ -34,7 +34,7 @@ fn a_healthy_daemon_has_nothing_wrong() {
     assert_eq!(report.document["state_dir"]["rule"], "HOME");
     assert_eq!(Tree::of(&bench.state()), before, "nothing was written");
     let text = bench.aileron(&["daemon", "doctor"]).user(user).succeed().stdout;
-    assert!(text.starts_with("nothing wrong: 23 ok, 0 skipped\n"), "{text}");
+    assert!(text.starts_with("nothing wrong: 24 ok, 0 skipped\n"), "{text}");
     assert!(!report.document.to_string().contains(&bench.daemon().token), "no token");
 }
 
@@ -379,4 +379,25 @@ fn the_report_is_for_a_person() {
         fixed.stderr.starts_with("to be fixed:\n  set `") && fixed.stdout.contains("to 0600: done"),
         "{fixed:?}"
     );
+}
+
+/// Without the gate nothing is started and nothing is stopped, so a report that says nothing of it is none.
+#[test]
+fn a_start_gate_that_cannot_be_used_is_said() {
+    let bench = bench!();
+    let user = bench.lone_user();
+    bench.aileron(&["daemon", "start"]).user(user).succeed();
+    let report = || Report::of(bench.aileron(&[]).user(user));
+    report().says("start_gate", "ok", "nobody");
+    // Ours, and root's: only who may look at its holder is told of it.
+    let other = bench!();
+    other.start(&[]);
+    let held = lock_file(&other.file("start.lock"));
+    doctor(&other).says("start_gate", "warning", "held by process");
+    drop(held);
+    set_mode(&bench.file("start.lock"), 0);
+    report().says("start_gate", "failure", "mode 0000");
+    fs::remove_file(bench.file("start.lock")).unwrap();
+    fs::create_dir(bench.file("start.lock")).unwrap();
+    report().says("start_gate", "failure", "a directory");
 }

@@ -141,3 +141,27 @@ fn a_hold_is_said_and_never_cleared() {
     fix(&bench).says("hold", "warning", "set");
     assert!(bench.file("hold").exists());
 }
+
+/// `--state-dir /tmp`, or a project's directory, by mistake: its mode is changed neither by `--fix` nor by a start, and nothing is
+/// put there.
+#[test]
+fn p12_what_is_no_state_directory_keeps_its_mode() {
+    let bench = bench!();
+    let names = |path: &Path| fs::read_dir(path).unwrap().count();
+    for loose in [0o1777, 0o777, 0o755] {
+        let shared = bench.beside(&format!("shared-{loose:o}"));
+        fs::create_dir(&shared).unwrap();
+        fs::write(shared.join("somebodys"), "own").unwrap();
+        set_mode(&shared, loose);
+        bench.aileron(&["daemon", "doctor", "--fix", "--state-dir"]).arg(&shared).run();
+        let refused = bench.aileron(&["url", "--state-dir"]).arg(&shared).fail(1);
+        assert!(refused.stderr.contains("name another"), "{refused:?}");
+        assert_eq!((mode(&shared), names(&shared)), (loose, 1), "{refused:?}");
+    }
+    let empty = bench.beside("empty");
+    fs::create_dir(&empty).unwrap();
+    set_mode(&empty, 0o755);
+    bench.aileron(&["url", "--state-dir"]).arg(&empty).succeed();
+    assert_eq!(mode(&empty), 0o700, "an empty one is as good as a new one");
+    bench.aileron(&["stop", "--state-dir"]).arg(&empty).succeed();
+}

@@ -129,3 +129,29 @@ fn p7_a_directory_deleted_during_the_start_is_made_again() {
     assert!(outcome.stdout.starts_with("started "), "{outcome:?}");
     bench.only(&bench.daemon());
 }
+
+/// A umask that takes from the owner would leave a directory and files that no later command can open.
+#[test]
+fn p11_a_umask_that_takes_from_the_owner_does_no_harm() {
+    for umask in ["0777", "0700", "0277"] {
+        let bench = bench!();
+        let user = bench.lone_user();
+        let script = format!("umask {umask}; exec \"$1\" url");
+        bench.call("/bin/sh").args(["-c", &script, "sh"]).arg(bench.programs().aileron).user(user).succeed();
+        bench.aileron(&["daemon", "status"]).user(user).succeed();
+        bench.aileron(&["stop"]).user(user).succeed();
+        bench.aileron(&["url"]).user(user).succeed();
+    }
+}
+
+/// A result that is lost on a full disk is no success: a script would go on with an empty file.
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let bench = bench!();
+    for command in ["url", "daemon status", "man", "daemon unit systemd", "daemon doctor", "daemon logs"] {
+        let script = format!("exec \"$1\" {command} > /dev/full");
+        let lost = bench.call("/bin/sh").args(["-c", &script, "sh"]).arg(bench.programs().aileron).fail(1);
+        assert!(lost.stderr.contains("cannot write the result"), "{command}: {lost:?}");
+    }
+    bench.aileron(&["stop"]).succeed();
+}

@@ -144,3 +144,15 @@ fn p13_a_hold_that_was_set_while_a_client_waited_counts() {
     assert_eq!(client.finish(PROMPT).end, End::Status(8));
     assert!(bench.daemons().is_empty());
 }
+
+/// The process is gone at the last moment of the deadline: its port is gone with it, and nobody says that it is open.
+#[test]
+fn p13_an_end_at_the_last_moment_leaves_no_port_open() {
+    let bench = bench!();
+    for _ in 0..30 {
+        bench.start(&[]);
+        let outcome = bench.aileron(&["--json", "--timeout", "3ms", "stop"]).run();
+        assert!(!outcome.stderr.contains("port_open"), "{outcome:?}");
+        bench.aileron(&["stop"]).succeed();
+    }
+}

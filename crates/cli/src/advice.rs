@@ -24,6 +24,13 @@ pub(crate) fn on_directory(error: &StateDirError) -> (&'static str, String) {
         StateDirError::NotADirectory { path } => {
             (OPEN, format!("`mv {} {}`, or name another with --state-dir", typed(path), typed(&old(path))))
         }
+        StateDirError::NotOurs { .. } => {
+            (OPEN, "name another with --state-dir; nothing was changed here".to_owned())
+        }
+        // `/tmp` and the like are not to be made anybody's.
+        StateDirError::WritableByOthers { mode, .. } if mode & STICKY != 0 => {
+            (OPEN, "it is meant for everybody: name another with --state-dir".to_owned())
+        }
         StateDirError::WritableByOthers { path, .. } => {
             (OPEN, format!("`chmod 700 {}`, or name another with --state-dir", typed(path)))
         }
@@ -34,6 +41,9 @@ pub(crate) fn on_directory(error: &StateDirError) -> (&'static str, String) {
         _ => (OPEN, "name another with --state-dir".to_owned()),
     }
 }
+
+/// Only the owner of a file may remove it there (`inode(7)`).
+const STICKY: u32 = 0o1000;
 
 /// What to do about a directory that the system refuses.
 fn barred(why: io::ErrorKind) -> &'static str {

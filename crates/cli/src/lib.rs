@@ -29,13 +29,21 @@ pub fn tool() -> Tool {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    // A umask that takes from the owner as well would leave files that nobody can open any more.
+    aileron_discovery::make_files_private();
     let args = match args::Args::of_this_process() {
         Ok(args) => args,
         Err(error) => return not_understood(&error),
     };
     let output = output::Output::new(&args.global);
     match commands::run(&tool(), args, output) {
-        Ok(status) => status.into(),
+        Ok(status) => match output::lost() {
+            None => status.into(),
+            Some(failure) => {
+                output.failure(&failure);
+                failure.status.into()
+            }
+        },
         Err(failure) => {
             output.failure(&failure);
             failure.status.into()

@@ -1,11 +1,13 @@
 //! What is printed, and where: results on standard output, everything else on standard error. A closed pipe is quiet.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 use aileron_server::Terminal;
 use serde_json::json;
 
 use crate::args::{Color, Global};
+use crate::exit::ExitStatus;
 use crate::failure::Failure;
 
 /// How this command prints.
@@ -39,7 +41,14 @@ impl Output {
 
     /// Prints a line of a stream (`logs`).
     pub(crate) fn stream(text: &str) -> bool {
-        writeln!(anstream::stdout().lock(), "{text}").is_ok()
+        match writeln!(anstream::stdout().lock(), "{text}") {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => false,
+            Err(error) => {
+                LOST.get_or_init(|| error);
+                false
+            }
+        }
     }
 
     /// Says something that is no result.
@@ -81,7 +90,21 @@ impl Output {
     }
 }
 
+/// Why a result did not get to where it was to go.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// The failure of a command whose result was lost, on a full disk for instance. Asked once all is printed.
+pub(crate) fn lost() -> Option<Failure> {
+    let error = LOST.get()?;
+    let failure = Failure::new("output", ExitStatus::Failed, format!("cannot write the result: {error}"));
+    Some(failure.step("write to standard output").hint("make room there, and say it again"))
+}
+
 /// A reader that is gone wants no more; that is no error of ours.
 fn line(text: &str) {
-    let _reader_is_gone = writeln!(anstream::stdout().lock(), "{text}");
+    if let Err(error) = writeln!(anstream::stdout().lock(), "{text}")
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        LOST.get_or_init(|| error);
+    }
 }

@@ -61,5 +61,5 @@ pub use publication::PublishError;
 pub use record::{Advertisement, Endpoint, EndpointError, Reading};
 pub use secret::{InstanceId, Nonce, SecretError, Token};
 pub use shortage::Shortage;
-pub use state_dir::{Rule, StateDir, StateDirError};
+pub use state_dir::{Rule, StateDir, StateDirError, make_files_private};
 pub use tool::{StateFile, Tool};

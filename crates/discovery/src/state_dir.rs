@@ -93,6 +93,14 @@ pub enum StateDirError {
         /// Its permission bits.
         mode: u32,
     },
+    /// Open to others, and full of other things: somebody's home, `/tmp`, a project. Its mode is not changed.
+    #[error("`{path}` is open to others (mode {mode:04o}) and has other things in it than a daemon's")]
+    NotOurs {
+        /// The path.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// A system call failed.
     #[error("cannot {step} `{path}`")]
     Io {
@@ -121,6 +129,7 @@ impl StateDirError {
             | Self::NotADirectory { path }
             | Self::ForeignOwner { path, .. }
             | Self::WritableByOthers { path, .. }
+            | Self::NotOurs { path, .. }
             | Self::Io { path, .. } => Some(path),
         }
     }
@@ -237,8 +246,22 @@ impl StateDir {
         if readable_by_others == 0 {
             return Ok(None);
         }
+        if !self.is_for_a_daemon(handle)? {
+            return Err(StateDirError::NotOurs { path: self.path.clone(), mode });
+        }
         handle.make_private().map_err(|source| self.io("tighten the mode of the state directory", source))?;
         Ok(Some(mode))
+    }
+
+    /// Whether it has been a state directory, or nothing yet.
+    fn is_for_a_daemon(&self, handle: &DirHandle) -> Result<bool, StateDirError> {
+        let failed = |source| self.io("look into the state directory", source);
+        for file in [StateFile::Lock, StateFile::Gate, StateFile::Record, StateFile::Hold] {
+            if handle.exists(&self.tool.file_name(file)).map_err(failed)? {
+                return Ok(true);
+            }
+        }
+        Ok(std::fs::read_dir(&self.path).map_err(failed)?.next().is_none())
     }
 
     /// `O_NOFOLLOW | O_DIRECTORY` says `ENOTDIR` for a symlink on Linux and `ELOOP` elsewhere, and `ENOTDIR` for an
@@ -301,6 +324,16 @@ fn absolute(given: &Path) -> Result<PathBuf, StateDirError> {
             Err(error) => return Err(io("resolve", ancestor, error)),
         }
     }
+}
+
+/// Has every file that this process makes from now on be its user's alone, whatever umask it was started with (077, `umask(2)`).
+/// For the `main` of a program; a library changes no umask of its program's.
+///
+/// # Platform notes
+///
+/// Does nothing on Windows.
+pub fn make_files_private() {
+    sys::make_files_private();
 }
 
 #[cfg(test)]

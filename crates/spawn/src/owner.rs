@@ -23,6 +23,9 @@ const REQUEST: Duration = Duration::from_secs(2);
 /// How long a killed process may take to be gone: the kernel may have to finish a write for it.
 pub(crate) const AFTER_KILL: Duration = Duration::from_secs(5);
 
+/// How long a port is looked at, at the least, once its process is gone.
+const ITS_PORT: Duration = Duration::from_secs(1);
+
 /// Who holds the lock, as far as it can be proved.
 pub(crate) struct Owner {
     lock: FileId,
@@ -111,6 +114,8 @@ impl Owner {
         if !ended || !(is_hidden() || is_released(state_dir, self.lock, &after)) {
             return Err(StopError::StillRunning { pid, elapsed: deadline.elapsed() });
         }
+        // Where the process was gone at the last moment, there is no time left to see that its port is as well.
+        let after = Deadline::after(after.remaining().unwrap_or_default().max(ITS_PORT));
         // A record that names another process says nothing of this one's port.
         match self.record.as_ref().filter(|record| record.pid == pid) {
             Some(record) if !is_closed(state_dir, record, &after) => {

@@ -22,6 +22,7 @@ const FILTERS: &[(&str, &str)] = &[
     (r"inode \d+:\d+", "inode [INODE]"),
     (r"\b\d+:\d+ stands", "[INODE] stands"),
     (r"\buid \d{6,}", "uid [UID]"),
+    (r"\bchown \d{6,}", "chown [UID]"),
     (r"(free|of) \d+ [KMGT]iB", "$1 [SIZE]"),
     (r"\(core dumped\)", ""),
     (r"[0-9]+ (KiB|files)\b", "[N] $1"),

@@ -47,7 +47,7 @@ type Judge = fn(&Facts) -> check::Verdict;
 
 /// All of them, in the order in which one would go through them.
 fn checks(facts: &Facts) -> Vec<Check> {
-    let all: [(&'static str, Judge); 23] = [
+    let all: [(&'static str, Judge); 24] = [
         ("state_dir", directory::state_dir),
         ("modes", directory::modes),
         ("file_system", directory::file_system),
@@ -56,6 +56,7 @@ fn checks(facts: &Facts) -> Vec<Check> {
         ("log", directory::log),
         ("lock", lock::lock),
         ("lock_enforcement", lock::enforcement),
+        ("start_gate", lock::gate),
         ("hold", lock::hold),
         ("orphans", lock::orphans),
         ("record", record::record),

@@ -123,6 +123,10 @@ pub(crate) fn home_dir() -> Option<PathBuf> {
     std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
 }
 
+pub(crate) fn make_files_private() {
+    rustix::process::umask(Mode::from_raw_mode(0o077));
+}
+
 /// Creates `path` and missing ancestors, each 0700.
 pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;

@@ -39,6 +39,8 @@ pub(super) struct Facts {
     pub(super) probe: Heard<Result<LockProbe, ProbeError>>,
     /// Whoever holds the lock, a daemon or not.
     pub(super) locker: Heard<Option<Locker>>,
+    /// Whoever holds the start gate.
+    pub(super) gate_locker: Heard<Option<Locker>>,
     pub(super) enforcement: Heard<Result<Enforcement, ProbeError>>,
     pub(super) hold: Heard<Result<bool, HoldError>>,
     pub(super) reading: Heard<Result<Reading, StateDirError>>,
@@ -96,6 +98,7 @@ impl Facts {
         let daemon = about.ask(move |dir| look(dir, deadline.within(DAEMON.min(share))));
         let probe = about.ask(probe_lock);
         let locker = about.ask(|dir| find_locker(dir, StateFile::Lock));
+        let gate_locker = about.ask(|dir| find_locker(dir, StateFile::Gate));
         let enforcement = about.ask(survey::lock_enforcement);
         let listed = tool.clone();
         let daemons = Pending::ask(move || daemons(&listed));
@@ -112,6 +115,7 @@ impl Facts {
             file_system: file_system.by(&deadline),
             probe: probe.by(&deadline),
             locker: locker.by(&deadline),
+            gate_locker: gate_locker.by(&deadline),
             enforcement: enforcement.by(&deadline),
             hold: hold.by(&deadline),
             reading: reading.by(&deadline),

@@ -34,7 +34,10 @@ pub(super) struct Done {
 pub(super) fn plan(facts: &Facts) -> Vec<Fix> {
     let (Ok(dir), Ok(Ok(directory))) = (&facts.dir, &facts.directory) else { return Vec::new() };
     let mut plan = Vec::new();
-    if directory.owner != directory.user {
+    // What has none of a daemon's files is somebody's home, or `/tmp`, named by mistake.
+    let is_a_daemons =
+        matches!(&facts.entries, Ok(Ok(entries)) if entries.iter().any(|entry| entry.role == Role::File));
+    if directory.owner != directory.user || !is_a_daemons {
         return plan;
     }
     if directory.mode & 0o077 != 0 {

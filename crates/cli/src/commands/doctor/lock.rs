@@ -2,7 +2,7 @@
 
 use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::survey::Enforcement;
-use aileron_discovery::{LockProbe, ProbeError};
+use aileron_discovery::{LockProbe, ProbeError, StateFile};
 
 use super::check::Verdict;
 use super::directory::{missing, refused};
@@ -42,6 +42,35 @@ pub(super) fn lock(facts: &Facts) -> Verdict {
         }
         Ok(Err(error @ ProbeError::NoLocks { .. })) => Verdict::failure(in_one_line(error), LOCAL),
         Ok(Err(error)) => Verdict::failure(in_one_line(error), "see its mode and owner"),
+    }
+}
+
+/// Without the gate nothing is started and nothing is stopped.
+pub(super) fn gate(facts: &Facts) -> Verdict {
+    let Ok(Ok(entries)) = &facts.entries else { return Verdict::skipped("the directory cannot be read") };
+    let Ok(Ok(directory)) = &facts.directory else { return Verdict::skipped("the directory cannot be read") };
+    let name = facts.tool.file_name(StateFile::Gate);
+    let Some(entry) = entries.iter().find(|entry| entry.name == name) else {
+        return Verdict::ok("there is none yet");
+    };
+    if let Some(kind) = entry.odd_kind {
+        return Verdict::failure(
+            format!("`{name}` is {kind}, no file"),
+            "move it away (`mv`); nothing here removes it",
+        );
+    }
+    if entry.owner != directory.user || entry.mode & 0o600 != 0o600 {
+        return Verdict::failure(
+            format!("`{name}` has owner {} and mode {:04o}", entry.owner, entry.mode),
+            format!("make it yours and writable (`chown`, `chmod 600 {name}`)"),
+        );
+    }
+    match &facts.gate_locker {
+        Ok(Some(locker)) => Verdict::warning(
+            format!("held by {}: a start or a stop is in progress, or hangs", named(locker)),
+            format!("if it stays so, see what it does (`ps -fp {}`)", locker.process.pid),
+        ),
+        _ => Verdict::ok("nobody that can be seen holds it"),
     }
 }
 
