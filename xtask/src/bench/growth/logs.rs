@@ -58,7 +58,7 @@ fn fill(log: &Path, size: usize) -> Result<String> {
         last = format!("request number {number:09} of {size}");
         writeln!(
             text,
-            "{{\"timestamp\":\"2026-01-02T03:04:05.678901Z\",\"level\":\"INFO\",\"event\":\"said\",\"message\":\"{last}\"}}"
+            "{{\"timestamp\":\"2026-01-02T03:04:05.678901Z\",\"level\":\"INFO\",\"fields\":{{\"event\":\"said\",\"message\":\"{last}\"}}}}"
         )
         .context("writing to a string")?;
     }

@@ -13,7 +13,8 @@ const METHOD: [&str; 6] = [
      product.",
     "`GET /v1/daemon`: bare hyper has as many bytes ready as the product puts together.",
     "Instructions: one keep-alive connection, counted in user space over the whole process by callgrind; the \
-     difference of two runs, so that start and end are not in it. They are what is judged: the same on a loaded machine.",
+     difference of two runs, so that start and end are not in it. They are what is judged: the same on a loaded machine. \
+     What the kernel executes for a request, the fence's lstat(2) among it, is in `cpu` alone.",
     "Rates: one thread of this program keeps every connection busy with one request at a time, and shares the machine's \
      processors with the server: a rate is to be read beside another. Servers are loaded in turns, each round \
      beginning with another; connections are made and used once before.",
