@@ -58,7 +58,7 @@ fn daemon(directory: &Path) -> Result<(), Failure> {
     if ended.reason.exit_status() == 0 { Ok(()) } else { Err(ended.reason.name().into()) }
 }
 
-async fn listen() -> Result<TcpListener, Failure> {
+fn listen() -> Result<TcpListener, Failure> {
     // 1,000 clients connect at once.
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
@@ -74,7 +74,7 @@ async fn next(listener: &TcpListener) -> Result<TokioIo<TcpStream>, Failure> {
 }
 
 async fn bare(document: Bytes) -> Result<(), Failure> {
-    let listener = listen().await?;
+    let listener = listen()?;
     loop {
         let (io, document) = (next(&listener).await?, document.clone());
         let service = service_fn(move |request| answer(request, document.clone()));
@@ -96,7 +96,7 @@ async fn answer(request: Request<Incoming>, document: Bytes) -> Result<Response<
 }
 
 async fn router() -> Result<(), Failure> {
-    let (listener, routes) = (listen().await?, routes());
+    let (listener, routes) = (listen()?, routes());
     loop {
         let service = TowerToHyperService::new(routes.clone());
         tokio::spawn(http1::Builder::new().serve_connection(next(&listener).await?, service));

@@ -17,8 +17,6 @@ pub(in crate::bench) const WHAT: [&str; 4] = ["--package", "aileron-server", "--
 const GUARD: &str = "crates/server/src/guard.rs";
 const FENCE: &str =
     "    if matches!(area, Area::Handshake | Area::App) {\n        check_fence(shared)?;\n    }\n";
-/// What the copy is a workspace of.
-const MEMBERS: (&str, &str) = ("members = [\"crates/*\", \"xtask\", \"tests\"]", "members = [\"crates/*\"]");
 const CRATES: [&str; 2] = ["discovery", "server"];
 
 /// Builds both with the release profile.
@@ -47,13 +45,20 @@ fn prepare(root: &Path, copy: &Path) -> Result<()> {
             put(&to.join(inside), &read(&file)?)?;
         }
     }
-    let manifest = replace_once(&read(&root.join("Cargo.toml"))?, MEMBERS.0, MEMBERS.1)?;
-    put(&copy.join("Cargo.toml"), &manifest)?;
+    put(&copy.join("Cargo.toml"), &manifest(&read(&root.join("Cargo.toml"))?)?)?;
     put(&copy.join("Cargo.lock"), &read(&root.join("Cargo.lock"))?)?;
     let text = replace_once(&read(&root.join(GUARD))?, FENCE, "")?;
     // Nobody calls it now, which would be a warning in every run.
     let text = replace_once(&text, "fn check_fence", "#[allow(dead_code)]\nfn check_fence")?;
     put(&copy.join(GUARD), &text)
+}
+
+/// Of a workspace of these crates alone: the others, and what is said of them for development, are not copied.
+fn manifest(text: &str) -> Result<String> {
+    let members = text.lines().find(|line| line.starts_with("members = "));
+    let members = members.context("the workspace's manifest has no line of members")?;
+    let text = replace_once(text, members, "members = [\"crates/*\"]")?;
+    Ok(text.split("\n[profile.dev.").next().unwrap_or(&text).to_owned())
 }
 
 fn replace_once(text: &str, what: &str, by: &str) -> Result<String> {
