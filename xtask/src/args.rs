@@ -49,6 +49,16 @@ enum Bench {
     Detect(DetectArgs),
     /// From a client's first instruction to its answer: cold, warm, after a crash, and a thousand at once
     Client(ClientArgs),
+    /// What a request costs, layer by layer, and how many are answered, beside hyper alone
+    Server(RunArgs),
+    /// What a daemon takes that nobody wants anything of, beside one that does nothing
+    Idle(RunArgs),
+    /// How large the product is, and how much it executes to say little
+    Size(SizeArgs),
+    /// What becomes of costs as there are more clients, connections, and lines in the log
+    Growth(RunArgs),
+    /// All of them, one after the other; `--json` has one document with a field for each
+    All(RunArgs),
     /// Write the page in `docs/bench` anew from the kept runs
     Page,
     /// The process that `detect` compares with; not to be typed
@@ -100,6 +110,45 @@ pub(crate) struct ClientArgs {
     pub(crate) part: Vec<String>,
     #[command(flatten)]
     pub(crate) output: BenchOutput,
+}
+
+/// What a person asks of a benchmark without parts of its own.
+#[derive(Args, Clone, Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "bench runs on Linux only"))]
+pub(crate) struct RunArgs {
+    /// Fewer rounds and shorter times: whether it works, and roughly how it stands
+    #[arg(long)]
+    pub(crate) quick: bool,
+    #[command(flatten)]
+    pub(crate) output: BenchOutput,
+}
+
+/// What a person asks of `cargo xtask bench size`.
+#[derive(Args, Clone, Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "bench runs on Linux only"))]
+pub(crate) struct SizeArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Time a clean build as well: minutes
+    #[arg(long)]
+    pub(crate) build_time: bool,
+}
+
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "bench runs on Linux only"))]
+impl RunArgs {
+    /// What reproduces the run of that benchmark.
+    pub(crate) fn command_line(&self, name: &str) -> String {
+        format!("cargo xtask bench {name}{}", if self.quick { " --quick" } else { "" })
+    }
+}
+
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "bench runs on Linux only"))]
+impl SizeArgs {
+    /// What reproduces the run.
+    pub(crate) fn command_line(&self) -> String {
+        let more = if self.build_time { " --build-time" } else { "" };
+        self.run.command_line("size") + more
+    }
 }
 
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "bench runs on Linux only"))]
@@ -275,6 +324,11 @@ fn run_bench(bench: &Bench) -> Result<()> {
     return match bench {
         Bench::Detect(args) => crate::bench::detect::run(&Workspace::find()?, args),
         Bench::Client(args) => crate::bench::client::run(&Workspace::find()?, args),
+        Bench::Server(args) => crate::bench::server::run(&Workspace::find()?, args),
+        Bench::Idle(args) => crate::bench::idle::run(&Workspace::find()?, args),
+        Bench::Size(args) => crate::bench::size::run(&Workspace::find()?, args),
+        Bench::Growth(args) => crate::bench::growth::run(&Workspace::find()?, args),
+        Bench::All(args) => crate::bench::all::run(args),
         Bench::Page => crate::bench::write_page(&Workspace::find()?),
         Bench::BareReader { lock } => crate::bench::detect::reader::run(lock),
     };
@@ -346,5 +400,19 @@ mod tests {
             panic!("another command")
         };
         assert_eq!(args.command_line(), "cargo xtask bench client --quick --part herds --part find");
+    }
+
+    #[test]
+    fn every_benchmark_is_called_as_the_page_says() {
+        let line = "cargo xtask bench size --quick --build-time --keep";
+        let words = std::iter::once("xtask").chain(line.split(' ').skip(2));
+        let Command::Bench(Bench::Size(args)) = Xtask::parse_from(words).command else {
+            panic!("another command")
+        };
+        assert_eq!(args.command_line(), "cargo xtask bench size --quick --build-time");
+        for name in ["server", "idle", "growth", "all"] {
+            let parsed = Xtask::try_parse_from(["xtask", "bench", name, "--quick", "--json", "x", "--keep"]);
+            assert!(parsed.is_ok(), "{name}");
+        }
     }
 }

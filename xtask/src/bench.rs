@@ -1,16 +1,26 @@
 //! `cargo xtask bench`: how fast the release binary is, measured from outside beside the limit that the kernel sets.
 //!
-//! `detect` is about a daemon that loses its directory, `client` about a client that wants a daemon. Each makes a document;
-//! `page` puts it into tables, for a terminal and for `docs/bench`.
+//! `detect` is about a daemon that loses its directory, `client` about a client that wants a daemon, `server` about a request,
+//! `idle` about a daemon without any, `size` about the program as a file, `growth` about what becomes of all this as there is
+//! more of everything; `all` runs them one after the other. Each makes a document; `page` puts it into tables, for a
+//! terminal and for `docs/bench`, and `plot` draws what lies beside that.
 //!
 //! A missed target does not make the command fail: it is said beside the figure and counted at the end. A round that
 //! gives no figure does.
 
+pub(crate) mod all;
 pub(crate) mod client;
 pub(crate) mod detect;
+pub(crate) mod growth;
+pub(crate) mod idle;
+mod instructions;
 mod kept;
 mod origin;
 mod page;
+mod plot;
+pub(crate) mod server;
+pub(crate) mod size;
+mod standing;
 mod table;
 mod target;
 
@@ -46,5 +56,5 @@ fn finish(
 /// When a kept run cannot be read, or the page not be written.
 pub(crate) fn write_page(workspace: &Workspace) -> Result<()> {
     let directory = workspace.root().join("docs").join("bench");
-    kept::write(&directory.join("README.md"), &kept::page(&directory)?)
+    kept::write_pages(&directory)
 }

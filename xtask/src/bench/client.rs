@@ -5,13 +5,13 @@
 //!   └── build (two builds of everything) ──> document ──> page
 //! ```
 
-mod build;
+pub(super) mod build;
 mod death;
 mod document;
-mod find;
-mod herd;
+pub(super) mod find;
+pub(super) mod herd;
 mod page;
-mod process;
+pub(super) mod process;
 mod start;
 mod target;
 
@@ -27,7 +27,7 @@ use crate::workspace::Workspace;
 use crate::world::{machine, observe};
 
 pub(super) use self::document::Document;
-pub(super) use self::page::report;
+pub(super) use self::page::{report, standings};
 
 /// What its kept runs are called.
 pub(super) const NAME: &str = "client";

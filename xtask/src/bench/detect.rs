@@ -34,7 +34,7 @@ use crate::world::home::Watch;
 use crate::world::{machine, mounts, observe, program};
 
 pub(super) use self::document::Document;
-pub(super) use self::page::report;
+pub(super) use self::page::{report, standings};
 
 /// What its kept runs are called.
 pub(super) const NAME: &str = "detect";

@@ -41,6 +41,21 @@ impl Origin {
         }
     }
 
+    /// For tests of pages.
+    #[cfg(test)]
+    pub(super) fn sample(name: &str) -> Self {
+        Self {
+            schema: 1,
+            command: format!("cargo xtask bench {name}"),
+            date: "2026-01-02".to_owned(),
+            version: "aileron 0.1.0".to_owned(),
+            machine: "Linux 6, 2 processors".to_owned(),
+            processor: None,
+            file_systems: vec!["ext4".to_owned()],
+            took_s: 1.0,
+        }
+    }
+
     /// In a line.
     pub(super) fn line(&self) -> String {
         let Self { version, machine, processor, file_systems, took_s, .. } = self;

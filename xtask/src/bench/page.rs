@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::origin::Origin;
+use super::plot::Plot;
 use super::table::Table;
 use super::target::Check;
 
@@ -22,6 +23,8 @@ pub(super) struct Report<'a> {
     pub(super) unmeasured: usize,
     pub(super) method: Vec<String>,
     pub(super) sections: Vec<Section>,
+    /// Drawn beside the page, and shown before the tables.
+    pub(super) plots: Vec<Plot>,
 }
 
 /// For a terminal.
@@ -35,12 +38,19 @@ pub(super) fn text(report: &Report<'_>) -> String {
     text
 }
 
-/// The page beside the kept runs: each report with the file it is made from.
+/// Reports as the page has them.
+#[cfg(test)]
 pub(super) fn markdown(kept: &[(Report<'_>, &str)]) -> String {
+    markdown_under(None, kept)
+}
+
+/// The page beside the kept runs: each report with the file it is made from, below a drawing of them all.
+pub(super) fn markdown_under(top: Option<&Plot>, kept: &[(Report<'_>, &str)]) -> String {
     let mut text = String::from(
         "# Benchmarks\n\nWritten from the latest kept run of each benchmark: `cargo xtask bench NAME --keep` keeps one and \
-         writes this page, `cargo xtask bench page` only writes it.\n",
+         writes this page, `cargo xtask bench page` only writes it. `cargo xtask bench all` makes every run.\n",
     );
+    text.extend(top.map(image));
     for (report, file) in kept {
         let Report { title, origin, .. } = report;
         push(
@@ -54,11 +64,19 @@ pub(super) fn markdown(kept: &[(Report<'_>, &str)]) -> String {
                 list(&report.method)
             ),
         );
+        for plot in &report.plots {
+            text.push_str(&image(plot));
+        }
         for Section { title, about, table } in &report.sections {
             push(&mut text, format_args!("\n### {title}\n\n{about}\n\n{}", table.markdown()));
         }
     }
     text
+}
+
+/// A drawing that lies beside the page.
+fn image(plot: &Plot) -> String {
+    format!("\n![{}]({})\n", plot.title, plot.file)
 }
 
 impl Report<'_> {

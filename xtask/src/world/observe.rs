@@ -5,9 +5,11 @@ mod locks;
 mod ports;
 mod table;
 mod threads;
+mod usage;
 
 pub(crate) use files::{FileId, Handle, Snapshot, describe_path};
 pub(crate) use locks::held_flocks;
 pub(crate) use ports::listening_ports;
 pub(crate) use table::{become_subreaper, descendants, has_reaped, runs};
 pub(crate) use threads::{threads, wait_asleep};
+pub(crate) use usage::{Usage, cpu_us, usage};

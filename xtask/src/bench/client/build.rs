@@ -9,13 +9,13 @@ use crate::workspace::{Workspace, run_to_success};
 
 /// How a program is linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Build {
+pub(in crate::bench) enum Build {
     Dynamic,
     Static,
 }
 
 impl Build {
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::bench) fn name(self) -> &'static str {
         match self {
             Self::Dynamic => "dynamic",
             Self::Static => "static",
@@ -25,11 +25,11 @@ impl Build {
 
 /// The product and what it is compared with, linked alike.
 #[derive(Clone, Debug)]
-pub(super) struct Programs {
-    pub(super) build: Build,
-    pub(super) aileron: PathBuf,
+pub(in crate::bench) struct Programs {
+    pub(in crate::bench) build: Build,
+    pub(in crate::bench) aileron: PathBuf,
     /// `crates/spawn/examples/bare_client.rs`.
-    pub(super) bare: PathBuf,
+    pub(in crate::bench) bare: PathBuf,
 }
 
 /// The bare client and the timer of finds are examples of that crate: linked with what the product is linked with.
@@ -38,7 +38,7 @@ const BARE: &str = "bare_client";
 const FIND: &str = "find_cost";
 
 /// Builds everything. Where no static build can be made, that is said, and there is none.
-pub(super) fn programs(workspace: &Workspace) -> Result<Vec<Programs>> {
+pub(in crate::bench) fn programs(workspace: &Workspace) -> Result<Vec<Programs>> {
     let binary: [&[&str]; 2] =
         [&["--package", "aileron-cli", "--bin", "aileron"], &["--package", PACKAGE, "--example", BARE]];
     for what in binary {
@@ -58,7 +58,7 @@ pub(super) fn programs(workspace: &Workspace) -> Result<Vec<Programs>> {
 }
 
 /// Builds the example that times finds within a process.
-pub(super) fn find_cost(workspace: &Workspace) -> Result<PathBuf> {
+pub(in crate::bench) fn find_cost(workspace: &Workspace) -> Result<PathBuf> {
     let arguments = ["build", "--release", "--package", PACKAGE, "--example", FIND];
     run_to_success(workspace.cargo().args(arguments))?;
     Ok(workspace.target_dir().join("release").join("examples").join(FIND))

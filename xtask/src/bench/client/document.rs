@@ -34,10 +34,10 @@ pub(super) struct StartRow {
 
 /// A whole process, from just before it is spawned to its end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct ProcessRow {
-    pub(super) program: String,
-    pub(super) build: String,
-    pub(super) time: Spread,
+pub(in crate::bench) struct ProcessRow {
+    pub(in crate::bench) program: String,
+    pub(in crate::bench) build: String,
+    pub(in crate::bench) time: Spread,
     /// Of the medians, to `/bin/true`.
     pub(super) ratio: f64,
     pub(super) check: Option<Check>,
@@ -65,21 +65,21 @@ pub(super) struct DeathRow {
 
 /// Many clients at once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct HerdRow {
+pub(in crate::bench) struct HerdRow {
     pub(super) clients: u32,
     pub(super) build: String,
     /// From just before the first was spawned to the end of the last.
-    pub(super) cold: Spread,
-    pub(super) warm: Spread,
+    pub(in crate::bench) cold: Spread,
+    pub(in crate::bench) warm: Spread,
     pub(super) bare: Spread,
     /// Cold to warm, of the medians.
     pub(super) ratio: f64,
     /// The most daemons that one herd had launched.
-    pub(super) launches: usize,
+    pub(in crate::bench) launches: usize,
     /// In all rounds, cold and warm: clients that ended otherwise than with status 0 and the daemon's URL.
-    pub(super) failures: usize,
-    pub(super) launch_check: Check,
-    pub(super) failure_check: Check,
+    pub(in crate::bench) failures: usize,
+    pub(in crate::bench) launch_check: Check,
+    pub(in crate::bench) failure_check: Check,
     pub(super) time_check: Option<Check>,
 }
 

@@ -53,7 +53,7 @@ struct Rounds {
 }
 
 /// So many clients, cold, warm, and doing nothing, in each round; warm before cold in every other one.
-pub(super) fn measure(programs: &Programs, clients: u32, rounds: usize) -> Result<HerdRow> {
+pub(in crate::bench) fn measure(programs: &Programs, clients: u32, rounds: usize) -> Result<HerdRow> {
     let mut all = Rounds::default();
     // The first round brings the files into memory.
     for round in 0..=rounds {

@@ -1,6 +1,7 @@
 //! A run of `bench client` in words and tables.
 
 use super::super::page::{Report, Section, in_ms, whole};
+use super::super::standing::Standing;
 use super::super::table::{Table, cells};
 use super::super::target::Check;
 use super::document::Document;
@@ -25,6 +26,7 @@ pub(in crate::bench) fn report(document: &Document) -> Report<'_> {
         unmeasured: document.unmeasured.len(),
         method: METHOD.iter().map(|line| (*line).to_owned()).collect(),
         sections,
+        plots: Vec::new(),
     }
 }
 
@@ -49,6 +51,34 @@ const METHOD: [&str; 7] = [
      that client has page faults of a dead child in its account (`cminflt`, proc_pid_stat(5)). No look has to come at the \
      right moment. A failure is a client with another status than 0 or another URL than the daemon's.",
 ];
+
+/// The best build there is.
+pub(in crate::bench) fn standings(document: &Document) -> Vec<Standing> {
+    let build = document.processes.last().map(|row| row.build.clone()).unwrap_or_default();
+    let process = |name: &str| {
+        document
+            .processes
+            .iter()
+            .find(|row| row.build == build && row.program == name)
+            .map(|row| row.time.median)
+    };
+    let find =
+        |name: &str| document.finds.iter().find(|row| row.what.starts_with(name)).map(|row| row.time.median);
+    let start = document.starts.iter().find(|row| row.build == build);
+    let rows = [
+        ("found from within", find("open"), find("find, proved")),
+        ("a whole `url`, daemon running", process(super::process::BARE), process(super::process::URL)),
+        (
+            "a whole `url` that starts it",
+            start.map(|row| row.time.median / row.ratio),
+            start.map(|row| row.time.median),
+        ),
+    ];
+    let standing = |(what, limit, ours): (&str, Option<f64>, Option<f64>)| {
+        Some(Standing { what: what.to_owned(), limit, ours: ours? })
+    };
+    rows.into_iter().filter_map(standing).collect()
+}
 
 fn starts(document: &Document) -> Section {
     let mut table = table(2, &["found", "build"], &["× true"]);

@@ -13,7 +13,11 @@ use crate::world::daemon::Daemon;
 use crate::world::home::{Home, Watch};
 
 /// Does nothing, and is linked dynamically with the C library.
-pub(super) const TRUE: &str = "/bin/true";
+pub(in crate::bench) const TRUE: &str = "/bin/true";
+
+/// Of the rows, the two that are compared elsewhere too.
+pub(in crate::bench) const BARE: &str = "bare, reads and connects";
+pub(in crate::bench) const URL: &str = "aileron url";
 
 /// What is run, and what it has to print.
 struct Contestant {
@@ -26,7 +30,7 @@ struct Contestant {
 }
 
 /// Runs each in each round, each round beginning with another.
-pub(super) fn measure(programs: &[Programs], rounds: usize) -> Result<Vec<ProcessRow>> {
+pub(in crate::bench) fn measure(programs: &[Programs], rounds: usize) -> Result<Vec<ProcessRow>> {
     let binary = &programs.first().context("there is a build")?.aileron;
     let home = Home::make(&std::env::temp_dir(), binary, Watch::Events)?;
     home.setting.client(&["url"])?.finish()?.expect_status(0)?;
@@ -60,9 +64,9 @@ fn contestants(home: &Home, programs: &[Programs]) -> Vec<Contestant> {
     for Programs { build, aileron, bare } in programs {
         let build = Some(*build);
         all.push(run("bare, does nothing", build, bare, &[], false));
-        all.push(run("bare, reads and connects", build, bare, &[&record], false));
+        all.push(run(BARE, build, bare, &[&record], false));
         all.push(run("aileron --version", build, aileron, &["--version"], false));
-        all.push(run("aileron url", build, aileron, &["url"], true));
+        all.push(run(URL, build, aileron, &["url"], true));
         all.push(run("aileron daemon status", build, aileron, &["daemon", "status"], false));
     }
     all

@@ -1,6 +1,7 @@
 //! A run of `bench detect` in words and tables.
 
 use super::super::page::{Report, Section, in_ms, whole};
+use super::super::standing::Standing;
 use super::super::table::{Table, cells};
 use super::document::{Document, Idle};
 use super::round::{CONNECTIONS, REST};
@@ -14,7 +15,24 @@ pub(in crate::bench) fn report(document: &Document) -> Report<'_> {
         unmeasured: document.unmeasured.len(),
         method: method(document),
         sections: sections(document),
+        plots: Vec::new(),
     }
+}
+
+/// On the first file system, the losses that leave no doubt: the verdict beside the bare reader's. And one that leaves some.
+pub(in crate::bench) fn standings(document: &Document) -> Vec<Standing> {
+    const SHOWN: [&str; 3] = ["directory-deleted", "lock-replaced-by-empty-file", "directory-renamed"];
+    let first = document.events.first().map(|row| row.file_system.clone());
+    let rows = document
+        .events
+        .iter()
+        .filter(|row| Some(&row.file_system) == first.as_ref() && SHOWN.contains(&row.loss.as_str()));
+    let standing = |row: &super::document::EventRow| Standing {
+        what: format!("{} noticed", row.loss),
+        limit: Some(row.reader_verdict.median + row.by_design_ms * 1e3),
+        ours: row.verdict.median,
+    };
+    rows.map(standing).collect()
 }
 
 fn method(document: &Document) -> Vec<String> {
