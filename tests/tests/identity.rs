@@ -202,3 +202,37 @@ fn p9_a_pid_of_another_namespace_is_nobodys_here() {
     bench.aileron(&["stop"]).succeed();
     assert!(daemon.ends_within(PROMPT));
 }
+
+/// A pid namespace whose `/proc` is the one outside: the number by which a daemon is found there is another process's here, and
+/// `kill` would hit that. So nothing is proved.
+#[test]
+fn p9_a_process_table_of_another_namespace_proves_nobody() {
+    let bench = bench!();
+    let script = r#"
+        "$1" url > /dev/null || exit 1
+        outer=$(for table in /proc/[0-9]*; do
+            tr '\0' ' ' < "$table/cmdline" 2>/dev/null | grep -q -- "$2 daemon serve" && echo "${table#/proc/}"
+        done | head -n 1)
+        [ -n "$outer" ] || exit 2
+        kill -STOP "$(cat "$2/daemon.pid")"
+        rm "$2/daemon.json"
+        # Somebody whose number here is the daemon's number outside.
+        echo $((outer - 1)) > /proc/sys/kernel/ns_last_pid || exit 3
+        sleep 600 <&- >&- 2>&- &
+        innocent=$!
+        [ "$innocent" = "$outer" ] || exit 4
+        "$1" --timeout 3s stop; "$1" --timeout 3s stop --force; "$1" daemon ps --reap
+        kill -0 "$innocent" || exit 5
+        kill -KILL "$innocent"; kill -KILL "$(cat "$2/daemon.pid")"
+        exit 0"#;
+    let unshare = bench.call("/usr/bin/unshare").args([
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "/bin/sh",
+        "-c",
+        script,
+        "sh",
+    ]);
+    unshare.arg(bench.programs().aileron).arg(bench.state()).succeed();
+}

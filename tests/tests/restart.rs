@@ -319,3 +319,15 @@ fn the_check_finds_what_a_start_would() {
     let outcome = as_nobody().args(["--state-dir"]).arg(bench.beside("new/state")).fail(1);
     assert!(outcome.stderr.contains("create the state directory"), "{outcome:?}");
 }
+
+/// A hold counts by existing, and one that cannot be cleared keeps the new daemon from starting: the old one serves on.
+#[test]
+fn a_hold_that_cannot_be_cleared_leaves_the_old_one_serving() {
+    let bench = bench!();
+    let old = bench.start(&[]);
+    fs::create_dir_all(bench.file("hold").join("something")).unwrap();
+    let refused = bench.aileron(&["daemon", "restart"]).fail(1);
+    assert!(refused.stderr.contains("hold"), "{refused:?}");
+    bench.only(&old);
+    assert_eq!(old.view()["state"], "ready");
+}

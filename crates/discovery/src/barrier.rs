@@ -56,11 +56,18 @@ impl Barrier {
                 facts if facts.owner != facts.user => {
                     Some(Self::Owner { path, owner: facts.owner, user: facts.user })
                 }
-                facts if facts.mode & 0o600 != 0o600 => Some(Self::Mode { path, mode: facts.mode }),
+                facts if facts.mode & wanted(&path) != wanted(&path) => {
+                    Some(Self::Mode { path, mode: facts.mode })
+                }
                 _ => None,
             },
         }
     }
+}
+
+/// A directory without its search bit is as shut as a file without its read bit.
+fn wanted(path: &Path) -> u32 {
+    if path.is_dir() { 0o700 } else { 0o600 }
 }
 
 impl fmt::Display for Barrier {
@@ -74,7 +81,7 @@ impl fmt::Display for Barrier {
                 )
             }
             Self::Mode { path, mode } => {
-                write!(f, "its mode is {mode:04o}: run `chmod 600 {}`", path.display())
+                write!(f, "its mode is {mode:04o}: run `chmod {:o} {}`", wanted(path), path.display())
             }
             Self::ReadOnly { path } => {
                 let path = path.display();

@@ -63,7 +63,11 @@ impl Hold {
     /// When the file cannot be created.
     pub fn set(gate: &StartGate) -> Result<(), HoldError> {
         let state_dir = gate.state_dir();
-        match state_dir.open()?.open_file(&name(state_dir), How::CreateNew) {
+        match gate.dir.open_file(&name(state_dir), How::CreateNew) {
+            // The directory was removed under its gate.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(StateDirError::Missing { path: state_dir.root().to_owned() }.into())
+            }
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(io("create the hold", state_dir, error))
             }
@@ -78,11 +82,10 @@ impl Hold {
     /// When it is there and cannot be removed.
     pub fn clear(gate: &StartGate) -> Result<(), HoldError> {
         let state_dir = gate.state_dir();
-        let dir = state_dir.open()?;
         let name = name(state_dir);
-        let removed = match dir.odd_kind(&name) {
-            Some("a directory") => dir.remove_empty_dir(&name),
-            _ => dir.remove_file(&name),
+        let removed = match gate.dir.odd_kind(&name) {
+            Some("a directory") => gate.dir.remove_empty_dir(&name),
+            _ => gate.dir.remove_file(&name),
         };
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

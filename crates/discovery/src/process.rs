@@ -218,6 +218,12 @@ pub fn find_holders(tool: &Tool) -> io::Result<Vec<Holder>> {
             found.push(holder);
         }
     }
+    // A child between `fork` and `exec` has everything of its parent's, the lock included, and is no daemon.
+    let holders: Vec<_> = found.iter().map(|holder| (holder.process.pid, holder.lock.file)).collect();
+    found.retain(|holder| match sys::parent(holder.process.pid) {
+        Ok(Some(parent)) => !holders.contains(&(parent, holder.lock.file)),
+        _ => true,
+    });
     Ok(found)
 }
 

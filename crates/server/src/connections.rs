@@ -90,7 +90,11 @@ impl Acceptor {
                 Phase::Serving => refuted = false,
                 // Refuted once, it stays so until the keeper has heard.
                 Phase::IdleCheck if refuted => {}
-                Phase::IdleCheck if self.empty_backlog() > 0 || self.shared.activity.in_flight() > 0 => {
+                Phase::IdleCheck
+                    if self.next.is_some()
+                        || self.empty_backlog() > 0
+                        || self.shared.activity.in_flight() > 0 =>
+                {
                     refuted = true;
                     self.shared.inbox.send(Message::IdleRefuted);
                 }

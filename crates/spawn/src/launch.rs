@@ -201,12 +201,15 @@ impl Launch {
             }
         };
         if end.is_none() {
-            // Gone already is as well; and where its end is told to nobody (`SIGCHLD` ignored) it is not waited for.
+            // Gone already is as well. It may be in the kernel's hands for a while, and nobody waits for that here.
             let _gone_already = match &launched.handle {
                 Some(handle) => handle.signal(sys::Signal::Kill),
                 None => launched.child.kill(),
             };
-            let _reaped = launched.child.wait();
+            let Launched { child, mut output, .. } = launched;
+            let said = tail(&mut output);
+            reap_child(child);
+            return Ok(Rehearsal { end, said });
         }
         Ok(Rehearsal { end, said: tail(&mut launched.output) })
     }
@@ -216,6 +219,15 @@ impl Launch {
         env.extend(self.env.iter().cloned());
         env
     }
+}
+
+fn reap_child(mut child: std::process::Child) {
+    if matches!(child.try_wait(), Ok(Some(_))) {
+        return;
+    }
+    let reaper = std::thread::Builder::new().name("aileron-reaper".to_owned()).stack_size(64 * 1024);
+    // Without a thread the child stays a zombie until its parent ends: a table entry, no failure.
+    let _left_unreaped = reaper.spawn(move || child.wait());
 }
 
 /// Tries again for a moment while the program's file is being written.
@@ -317,13 +329,7 @@ impl Running {
     /// Leaves nobody unreaped behind in a caller that lives on: one sleeping thread per living child, gone with it. A
     /// caller that exits takes the thread along, and the daemon becomes a child of init.
     pub(crate) fn reap(self) {
-        let Launched { mut child, .. } = self.launched;
-        if matches!(child.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        let reaper = std::thread::Builder::new().name("aileron-reaper".to_owned()).stack_size(64 * 1024);
-        // Without a thread the child stays a zombie until its parent ends: a table entry, no failure.
-        let _left_unreaped = reaper.spawn(move || child.wait());
+        reap_child(self.launched.child);
     }
 
     /// The error to report if the process has ended, or is just ending.

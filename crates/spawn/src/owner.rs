@@ -6,7 +6,7 @@ use aileron_discovery::process::{self, ProcessId, Refusal};
 use aileron_discovery::protocol::control::StopRequest;
 use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{
-    Advertisement, Deadline, FileId, LockProbe, ProbeError, Reading, StateDir, failpoint, probe_lock,
+    Advertisement, Deadline, FileId, LockProbe, Reading, StateDir, failpoint, probe_lock,
 };
 
 use crate::control::{request_stop, view};
@@ -164,7 +164,8 @@ fn is_released(state_dir: &StateDir, lock: FileId, deadline: &Deadline) -> bool 
     loop {
         match probe_lock(state_dir) {
             Ok(LockProbe::Held(held)) if held == lock => {}
-            Ok(_) | Err(ProbeError::StateDir(_)) => return true,
+            Ok(_) => return true,
+            // A directory that is refused meanwhile, for its mode or its owner, says nothing of the lock.
             Err(_) => {}
         }
         if deadline.passed() {

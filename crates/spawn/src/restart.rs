@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aileron_discovery::process::Holder;
 use aileron_discovery::protocol::control::DaemonOptions;
-use aileron_discovery::{Deadline, InstanceId, LockProbe, ProbeError, StateDir, probe_lock};
+use aileron_discovery::{Deadline, Hold, InstanceId, LockProbe, ProbeError, StateDir, probe_lock};
 
 use crate::ensure::{Autostart, EnsureError, EnsureOptions, Ensured, HoldRule};
 use crate::launch::{ChildEnd, Launch, LaunchError};
@@ -138,14 +138,22 @@ fn rest(old: Option<u32>) -> String {
 /// As for [`ensure_running`](crate::ensure_running).
 pub fn restart(
     state_dir: &StateDir,
-    successor: impl FnOnce(Option<&Predecessor>) -> Successor,
+    mut successor: impl FnMut(Option<&Predecessor>) -> Successor,
     options: RestartOptions,
     deadline: Deadline,
 ) -> Result<Restarted, RestartError> {
-    let (gate, tightened_from) = pass_gate_making(state_dir, &deadline, |_| Ok(()))?;
-    let predecessor = owner(state_dir)?.map(|target| target.introduce(state_dir, &deadline));
-    let Successor { launch, check } = successor(predecessor.as_ref());
-    rehearse(&launch, &check, predecessor.as_ref(), &deadline)?;
+    let (gate, tightened_from, predecessor, launch) = loop {
+        let (gate, tightened_from) = pass_gate_making(state_dir, &deadline, |_| Ok(()))?;
+        let predecessor = owner(state_dir)?.map(|target| target.introduce(state_dir, &deadline));
+        let Successor { launch, check } = successor(predecessor.as_ref());
+        rehearse(&launch, &check, predecessor.as_ref(), &deadline)?;
+        // Before the old one is told: what cannot be cleared keeps the new one from starting.
+        Hold::clear(&gate).map_err(StopError::from)?;
+        // A directory that was deleted meanwhile may have another daemon by now, under a gate that is not this one.
+        if gate.still_stands() || deadline.passed() {
+            break (gate, tightened_from, predecessor, launch);
+        }
+    };
 
     // Asked again: the old one may have ended by itself while the new one was checked.
     let stopped = match owner(state_dir)? {
@@ -158,9 +166,12 @@ pub fn restart(
         version: VersionRule::Compatible,
     };
     let start = Start::new(state_dir, &launch, &ensure, deadline).having_tightened(tightened_from);
-    let ensured = start.run_under(gate).map_err(|source| match stopped {
-        StopOutcome::Stopped { pid, .. } => RestartError::Gone { pid, source },
-        StopOutcome::NotRunning => RestartError::Start(source),
+    let ensured = start.run_under(gate).map_err(|source| match (stopped, &source) {
+        // One was launched and lives: it may be ready any moment.
+        (_, EnsureError::StartInProgress { pid: Some(_), .. }) | (StopOutcome::NotRunning, _) => {
+            RestartError::Start(source)
+        }
+        (StopOutcome::Stopped { pid, .. }, _) => RestartError::Gone { pid, source },
     })?;
     let ended = match stopped {
         StopOutcome::Stopped { how, .. } => predecessor.map(|predecessor| (predecessor, how)),

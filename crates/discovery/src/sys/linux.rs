@@ -28,6 +28,16 @@ fn of(pid: u32) -> String {
     if pid == std::process::id() { "/proc/self".to_owned() } else { format!("/proc/{pid}") }
 }
 
+/// Whether the numbers in `/proc` are those by which `pidfd_open(2)` and `kill(2)` know processes from here. In a pid namespace
+/// whose `/proc` is still the one outside they are not: what is proved of a number there would be done to somebody else here.
+fn is_our_table() -> io::Result<()> {
+    let own = fs::read_link("/proc/self")?;
+    if own.to_str().and_then(|own| own.parse().ok()) == Some(std::process::id()) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::Unsupported, "`/proc` is of another pid namespace; mount this one's"))
+}
+
 /// Field 22 of `/proc/PID/stat`: ticks after boot at which the process started. `None`: there is no such process.
 pub(crate) fn start_time(pid: u32) -> io::Result<Option<u64>> {
     Ok(stat_fields(pid)?.and_then(|fields| fields.get(19).and_then(|field| field.parse().ok())))
@@ -50,6 +60,9 @@ pub(crate) fn parent(pid: u32) -> io::Result<Option<u32>> {
 /// The fields of `/proc/PID/stat` from the third on: the second is the command in parentheses, which may itself
 /// contain spaces and parentheses, so fields are counted from the *last* closing one. A zombie counts as gone.
 fn stat_fields(pid: u32) -> io::Result<Option<Vec<String>>> {
+    if pid != std::process::id() {
+        is_our_table()?;
+    }
     let stat = match fs::read(format!("{}/stat", of(pid))) {
         Ok(stat) => stat,
         Err(error) if is_gone(&error) => return Ok(None),
@@ -169,6 +182,7 @@ pub(crate) fn program(pid: u32) -> io::Result<PathBuf> {
 }
 
 pub(crate) fn all_pids() -> io::Result<Vec<u32>> {
+    is_our_table()?;
     Ok(fs::read_dir("/proc")?
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())

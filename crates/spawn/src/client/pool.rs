@@ -90,12 +90,17 @@ impl Pool {
         }
         let mut line = open(target, call).await?;
         if target.record.is_none() {
+            // Its record may be there the next time, and with it the proof that the token goes by.
+            self.forget(target);
             return Ok(line);
         }
         match lease(&mut line, call).await {
             Ok(()) => Ok(line),
             // The user has named the address, so it is asked, and not told the token.
-            Err(_) if target.is_explicit => open(target, call).await,
+            Err(_) if target.is_explicit => {
+                self.forget(target);
+                open(target, call).await
+            }
             Err(why) if Instant::now() < call.deadline => Err(unsent(target, why)),
             Err(_) => Err(Failed::before_sending(call.too_late("proving the instance"))),
         }
