@@ -80,8 +80,15 @@ fn tell(tool: &Tool, orphan: &DaemonProcess) -> Result<ProcessHandle, ReapOutcom
     }
     // What was only moved away may come back within the time that a daemon gives itself for it.
     if found.standing == Standing::Orphan(Loss::Moved) {
-        std::thread::sleep(SECOND_LOOK);
-        prove(tool, orphan)?;
+        // Asked whether it is an owner, it may have noticed by itself that it is none.
+        if handle.wait(&Deadline::after(SECOND_LOOK)) {
+            return Err(ReapOutcome::WasGone);
+        }
+        prove(tool, orphan).map_err(|outcome| match outcome {
+            // One that is just leaving has let go of its lock, and is no orphan any more in the last moment of its life.
+            ReapOutcome::Spared(_) if handle.wait(&Deadline::after(ITS_WORD)) => ReapOutcome::WasGone,
+            outcome => outcome,
+        })?;
     }
     handle.signal(Signal::Term).map_err(ReapOutcome::Failed)?;
     if found.paused {

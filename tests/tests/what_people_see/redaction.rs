@@ -25,6 +25,10 @@ const FILTERS: &[(&str, &str)] = &[
     (r"\bchown \d{6,}", "chown [UID]"),
     (r"(free|of) \d+ [KMGT]iB", "$1 [SIZE]"),
     (r"\(core dumped\)", ""),
+    // At the deadline the one follows the other at once, and either may be what ends it.
+    (r"\((?:sigterm|sigkill)\)", "([SIGNAL])"),
+    // Asked whether it is an owner, an orphan may notice by itself that it is none.
+    (r": (?:ended on SIGTERM|had ended before anything was sent)", ": [GONE]"),
     (r"[0-9]+ (KiB|files)\b", "[N] $1"),
     (r"aileron-test-\w+", "[TEST]"),
     (r"(?m)[ \t]+$", ""),
