@@ -87,9 +87,10 @@ mod tests {
     fn what_is_anonymous_is_resident_and_what_is_shared_counts_in_part() {
         let pid = std::process::id();
         let before = usage(pid).expect("readable");
-        let filled = vec![7_u8; 8 << 20];
+        // Far more than what other tests of this process may give back meanwhile.
+        let filled = vec![7_u8; 128 << 20];
         let after = usage(pid).expect("readable");
-        assert!(after.anonymous_kb >= before.anonymous_kb + 7 * 1024, "{before:?} {after:?} {}", filled[9]);
+        assert!(after.anonymous_kb >= before.anonymous_kb + 64 * 1024, "{before:?} {after:?} {}", filled[9]);
         assert!(after.anonymous_kb <= after.resident_kb && after.proportional_kb <= after.resident_kb);
         assert!(after.threads > 0 && after.descriptors > 2 && after.cpu_us > 0.0);
     }
