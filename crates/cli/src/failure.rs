@@ -399,7 +399,6 @@ impl From<RestartError> for Failure {
                 .hint("it was told to end, and no other was started: wait for it, or `aileron daemon restart --force` kills it"),
             RestartError::Stop(error) => error.into(),
             RestartError::Start(error) => error.into(),
-            RestartError::Probe(error) => error.into(),
             error => Self::of("restart", ExitStatus::Failed, &error),
         }
     }

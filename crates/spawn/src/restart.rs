@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use aileron_discovery::process::Holder;
 use aileron_discovery::protocol::control::DaemonOptions;
-use aileron_discovery::{Deadline, Hold, InstanceId, LockProbe, ProbeError, StateDir, probe_lock};
+use aileron_discovery::{Deadline, Hold, InstanceId, StateDir, StateDirError};
 
 use crate::ensure::{Autostart, EnsureError, EnsureOptions, Ensured, HoldRule};
 use crate::launch::{ChildEnd, Launch, LaunchError};
 use crate::owner::Owner;
 use crate::start::Start;
-use crate::stop::{Force, How, StopError, StopOutcome, orphans, pass_gate_making};
+use crate::stop::{Force, How, StopError, StopOutcome, orphans, owner, pass_gate_making};
 use crate::version::VersionRule;
 
 /// How long the new program's check may take: it starts no daemon, and the old one may be needed meanwhile.
@@ -69,9 +69,6 @@ pub struct Restarted {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestartError {
-    /// The lock cannot be looked at.
-    #[error(transparent)]
-    Probe(#[from] ProbeError),
     /// The new program cannot even be executed. Nothing was done to the old one.
     #[error("the new daemon's program cannot be checked, {}", rest(*old))]
     Program {
@@ -127,7 +124,8 @@ fn rest(old: Option<u32>) -> String {
 /// Replaces the owner by a daemon that `successor` describes, told about the owner; where there is none, starts one. Holds the
 /// start gate throughout, so that nobody starts another meanwhile, and clears a hold.
 ///
-/// In this order: the new program's check, the end of the old daemon (as by [`stop`](crate::stop)), the launch.
+/// In this order: the new program's check, the hold cleared, the end of the old daemon (as by [`stop`](crate::stop)), the launch.
+/// `successor` is asked again if the directory was deleted meanwhile.
 ///
 /// # Errors
 ///
@@ -144,20 +142,28 @@ pub fn restart(
 ) -> Result<Restarted, RestartError> {
     let (gate, tightened_from, predecessor, launch) = loop {
         let (gate, tightened_from) = pass_gate_making(state_dir, &deadline, |_| Ok(()))?;
-        let predecessor = owner(state_dir)?.map(|target| target.introduce(state_dir, &deadline));
+        let predecessor = owner(state_dir, &deadline)?.map(|lock| {
+            let owner = Owner::find(state_dir, lock);
+            owner.introduce(state_dir, &deadline)
+        });
         let Successor { launch, check } = successor(predecessor.as_ref());
         rehearse(&launch, &check, predecessor.as_ref(), &deadline)?;
         // Before the old one is told: what cannot be cleared keeps the new one from starting.
         Hold::clear(&gate).map_err(StopError::from)?;
         // A directory that was deleted meanwhile may have another daemon by now, under a gate that is not this one.
-        if gate.still_stands() || deadline.passed() {
+        if gate.still_stands() {
             break (gate, tightened_from, predecessor, launch);
+        }
+        if deadline.passed() {
+            return Err(StopError::from(StateDirError::Missing { path: state_dir.root().to_owned() }).into());
         }
     };
 
     // Asked again: the old one may have ended by itself while the new one was checked.
-    let stopped = match owner(state_dir)? {
-        Some(target) => target.stop(state_dir, options.force, &options.end_by(&deadline))?,
+    let stopped = match owner(state_dir, &deadline)? {
+        Some(lock) => {
+            Owner::find(state_dir, lock).stop(state_dir, options.force, &options.end_by(&deadline))?
+        }
         None => StopOutcome::NotRunning,
     };
     let ensure = EnsureOptions {
@@ -174,7 +180,10 @@ pub fn restart(
         (StopOutcome::Stopped { pid, .. }, _) => RestartError::Gone { pid, source },
     })?;
     let ended = match stopped {
-        StopOutcome::Stopped { how, .. } => predecessor.map(|predecessor| (predecessor, how)),
+        StopOutcome::Stopped { pid, how } => {
+            let known = predecessor.filter(|predecessor| predecessor.pid.is_none_or(|known| known == pid));
+            Some((known.unwrap_or_else(|| Predecessor::unknown(pid)), how))
+        }
         StopOutcome::NotRunning => None,
     };
     Ok(Restarted { ended, ensured, orphans: orphans(state_dir) })
@@ -190,11 +199,12 @@ impl RestartOptions {
     }
 }
 
-fn owner(state_dir: &StateDir) -> Result<Option<Owner>, ProbeError> {
-    Ok(match probe_lock(state_dir)? {
-        LockProbe::Held(lock) => Some(Owner::find(state_dir, lock)),
-        LockProbe::Absent | LockProbe::Free(_) => None,
-    })
+impl Predecessor {
+    /// A daemon that came while the new one was checked.
+    fn unknown(pid: u32) -> Self {
+        let options = Err("it came while the new one was checked".to_owned());
+        Self { pid: Some(pid), instance: None, version: None, options }
+    }
 }
 
 fn rehearse(
