@@ -27,12 +27,14 @@ mod mounts;
 pub mod page;
 #[path = "sys/pause.rs"]
 pub mod pause;
+pub mod pretence;
 mod process;
 mod receiver;
 pub mod report;
 mod rounds;
 mod stranger;
 pub mod sys;
+pub mod user;
 
 pub use bench::{Bench, FileSystem, Programs};
 pub use call::{Call, Outcome, Running};

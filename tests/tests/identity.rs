@@ -7,28 +7,9 @@ use std::fs;
 use std::time::Duration;
 
 use aileron_tests::herd::lock_holder;
+use aileron_tests::pretence::{left_behind, naming, write_record};
 use aileron_tests::{Bench, Call, End, PROMPT, Process, Running, bench, until};
 use serde_json::Value;
-
-/// The record of a daemon that was killed.
-fn left_behind(bench: &Bench) -> Value {
-    let daemon = bench.start(&[]);
-    daemon.process.kill();
-    daemon.process.wait(PROMPT);
-    daemon.record
-}
-
-fn write_record(bench: &Bench, record: &Value) {
-    fs::write(bench.file("daemon.json"), record.to_string()).unwrap();
-    fs::write(bench.file("daemon.pid"), format!("{}\n", record["pid"])).unwrap();
-}
-
-/// The record, with `process` in it by everything by which a process can be named.
-fn naming(process: &Process, mut record: Value) -> Value {
-    record["pid"] = process.pid().into();
-    record["process"]["start_time"] = process.stat(22).unwrap().parse::<u64>().unwrap().into();
-    record
-}
 
 /// Somebody who holds the `flock` of a file and is no daemon of ours.
 fn holder_of(bench: &Bench, file: &std::path::Path) -> Running {

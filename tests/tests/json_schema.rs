@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use aileron_server::ShutdownReason;
 use aileron_tests::page::{flatten, kind_of, parse, row};
+use aileron_tests::user::BLIND;
 use aileron_tests::{
     Bench, Call, End, Mount, PROMPT, Process, bench, copy_program, in_own_mounts, lock_file, until,
 };
@@ -363,8 +364,6 @@ fn restarted() -> Produced {
     all.push(restart(&[]));
     all
 }
-
-const BLIND: [&str; 3] = ["--no-lock-events", "--lock-poll-interval", "24h"];
 
 /// The daemons of a user that nobody else is: one of each state but the foreign one.
 fn reaped() -> Produced {

@@ -9,40 +9,13 @@ use std::time::Duration;
 
 use aileron_discovery::Tool;
 use aileron_discovery::process::{Refusal, daemons, prove_orphan};
-use aileron_tests::{Bench, Call, Daemon, PROMPT, bench, until};
+use aileron_tests::user::{BLIND, User, among};
+use aileron_tests::{Bench, PROMPT, bench, until};
 use serde_json::Value;
-
-/// An owner with these notices nothing for a day, so it stays the orphan that it is made.
-const BLIND: [&str; 3] = ["--no-lock-events", "--lock-poll-interval", "24h"];
-
-/// A user that nobody else on this machine is.
-struct User<'a> {
-    bench: &'a Bench,
-    uid: u32,
-}
-
-impl<'a> User<'a> {
-    fn new(bench: &'a Bench) -> Self {
-        Self { bench, uid: bench.lone_user() }
-    }
-
-    fn aileron(&self, args: &[&str]) -> Call {
-        self.bench.aileron(args).user(self.uid)
-    }
-
-    fn start(&self, options: &[&str]) -> Daemon {
-        self.aileron(&["daemon", "start"]).args(options).succeed();
-        self.bench.daemon()
-    }
-}
 
 /// What `ps` says of a process.
 fn listed(bench: &Bench, pid: u32) -> Option<Value> {
     among(&bench.aileron(&["--json", "daemon", "ps"]).succeed().json(), "daemons", pid)
-}
-
-fn among(document: &Value, list: &str, pid: u32) -> Option<Value> {
-    document[list].as_array().unwrap().iter().find(|one| one["pid"] == pid).cloned()
 }
 
 #[test]

@@ -9,39 +9,12 @@ use std::fs;
 use std::os::unix::fs::chown;
 use std::path::Path;
 
-use aileron_tests::{Bench, Call, Daemon, End, PROMPT, Tree, bench, until};
+use aileron_tests::user::{BLIND, User, among};
+use aileron_tests::{Bench, Call, End, PROMPT, Tree, bench, until};
 use serde_json::Value;
 
-/// An owner with these notices nothing for a day, so it stays the orphan that it is made.
-const BLIND: [&str; 3] = ["--no-lock-events", "--lock-poll-interval", "24h"];
-
-/// A user that nobody else on this machine is.
-struct User<'a> {
-    bench: &'a Bench,
-    uid: u32,
-}
-
-impl<'a> User<'a> {
-    fn new(bench: &'a Bench) -> Self {
-        Self { bench, uid: bench.lone_user() }
-    }
-
-    fn aileron(&self, args: &[&str]) -> Call {
-        self.bench.aileron(args).user(self.uid)
-    }
-
-    fn start(&self, options: &[&str]) -> Daemon {
-        self.aileron(&["daemon", "start"]).args(options).succeed();
-        self.bench.daemon()
-    }
-
-    fn reap(&self) -> Call {
-        self.aileron(&["--json", "daemon", "ps", "--reap"])
-    }
-}
-
-fn among(document: &Value, list: &str, pid: u32) -> Option<Value> {
-    document[list].as_array().unwrap().iter().find(|one| one["pid"] == pid).cloned()
+fn reap(user: &User<'_>) -> Call {
+    user.aileron(&["--json", "daemon", "ps", "--reap"])
 }
 
 /// A shell under the product's name and with its daemon's words, that has the lock of the state directory and then runs
@@ -75,7 +48,7 @@ fn p9_another_tools_process_is_neither_listed_nor_reaped() {
     // Both hold a lock by which nobody can find them.
     fs::remove_dir_all(bench.state()).unwrap();
     fs::remove_file(&lock).unwrap();
-    let document = user.reap().succeed().json();
+    let document = reap(&user).succeed().json();
     assert_eq!(document["daemons"].as_array().unwrap().len(), 0, "{document}");
     assert_eq!(document["reaped"].as_array().unwrap().len(), 0, "{document}");
     assert!(other.process.is_alive() && stranger.process.is_alive());
@@ -102,7 +75,7 @@ fn p9_reap_ends_orphans_and_nobody_else() {
     fs::write(stale.join("daemon.json"), record.to_string()).unwrap();
     let before = Tree::of(&bench.state());
 
-    let document = user.reap().succeed().json();
+    let document = reap(&user).succeed().json();
     let listed_as = |pid| among(&document, "daemons", pid).unwrap()["state"].clone();
     assert_eq!(document["daemons"].as_array().unwrap().len(), 4, "{document}");
     assert_eq!(listed_as(owner.process.pid()), "owner");
@@ -121,7 +94,7 @@ fn p9_reap_ends_orphans_and_nobody_else() {
     assert!(owner.process.is_alive() && decoy.process.is_alive());
     user.aileron(&["daemon", "status", "--state-dir"]).arg(&elsewhere).succeed();
     assert_eq!(Tree::of(&bench.state()), before, "nothing was written");
-    let document = user.reap().succeed().json();
+    let document = reap(&user).succeed().json();
     assert_eq!(document["reaped"].as_array().unwrap().len(), 0, "{document}");
 }
 
@@ -133,7 +106,7 @@ fn p9_reap_ends_a_stopped_orphan() {
     let orphan = user.start(&BLIND);
     fs::remove_dir_all(bench.state()).unwrap();
     orphan.process.freeze();
-    let document = user.reap().succeed().json();
+    let document = reap(&user).succeed().json();
     let found = among(&document, "daemons", orphan.process.pid()).unwrap();
     assert_eq!((&found["state"], &found["paused"]), (&"orphan".into(), &true.into()));
     assert_eq!(orphan.process.wait(PROMPT), End::Status(0));
@@ -202,7 +175,7 @@ fn p9_reap_spares_whose_directory_is_not_certain() {
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink(&two, &link).unwrap();
     // It is the owner of its directory still, by the path to which the link led when it started.
-    let outcome = user.reap().fail(1);
+    let outcome = reap(&user).fail(1);
     let spared = among(&outcome.json(), "reaped", running.process.pid()).unwrap();
     assert_eq!(spared["outcome"], "spared", "{outcome:?}");
     assert!(running.process.is_alive());
@@ -222,7 +195,7 @@ fn p9_reap_believes_a_daemon_that_proves_to_be_an_owner() {
     until("it is ready", PROMPT, || there.join("state/daemon.pid").exists().then_some(()));
     fs::remove_file(&link).unwrap();
     fs::create_dir(&link).unwrap();
-    let outcome = user.reap().fail(1);
+    let outcome = reap(&user).fail(1);
     let spared = among(&outcome.json(), "reaped", running.process.pid()).unwrap();
     assert_eq!(spared["outcome"], "spared", "{outcome:?}");
     assert!(running.process.is_alive());

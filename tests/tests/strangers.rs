@@ -5,32 +5,13 @@
 use std::fs;
 use std::time::Duration;
 
-use aileron_tests::{Bench, End, Manner, PROMPT, Process, Running, Stranger, bench, until};
+use aileron_tests::pretence::{left_behind, naming, write_record};
+use aileron_tests::{Bench, End, Manner, PROMPT, Running, Stranger, bench, until};
 use serde_json::Value;
 
 /// A living process that has nothing to do with us.
 fn sleeper(bench: &Bench) -> Running {
     bench.call("/usr/bin/sleep").arg("600").start()
-}
-
-/// The record of a daemon that was killed, as it lies there: everything in it is true but for what the test changes.
-fn left_behind(bench: &Bench) -> Value {
-    let daemon = bench.start(&[]);
-    daemon.process.kill();
-    daemon.process.wait(PROMPT);
-    daemon.record
-}
-
-fn write_record(bench: &Bench, record: &Value) {
-    fs::write(bench.file("daemon.json"), record.to_string()).unwrap();
-    fs::write(bench.file("daemon.pid"), format!("{}\n", record["pid"])).unwrap();
-}
-
-/// A record that names `process` by everything by which a process can be named, its start time included.
-fn naming(process: &Process, mut record: Value) -> Value {
-    record["pid"] = process.pid().into();
-    record["process"]["start_time"] = process.stat(22).unwrap().parse::<u64>().unwrap().into();
-    record
 }
 
 /// Somebody who holds the lock and is no daemon of ours.
