@@ -56,12 +56,21 @@ pub(crate) fn head(bytes: &[u8], body: Body) -> io::Result<Option<Head>> {
         }
         Framing::Chunked
     } else if let Some(length) = value("content-length")? {
-        Framing::Length(length.parse().map_err(|_| malformed())?)
+        Framing::Length(body_length(length.as_bytes()).ok_or_else(malformed)?)
     } else {
         Framing::UntilEnd
     };
     Ok(Some(Head { status, length, framing }))
 }
+
+/// `Content-Length` is digits, and not whatever else is a number somewhere, like `+2` (RFC 9110, section 8.6).
+pub(crate) fn body_length(value: &[u8]) -> Option<usize> {
+    let digits = std::str::from_utf8(value).ok()?.trim();
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// No line with the size of a chunk is longer, in bytes.
+const MAX_CHUNK_LINE: usize = 1024;
 
 /// Reads a body piece by piece.
 #[derive(Debug)]
@@ -106,8 +115,10 @@ impl Reader {
                 self.left = None;
             }
             match httparse::parse_chunk_size(read).map_err(|_| malformed())? {
-                httparse::Status::Partial if read.len() > 1024 => return Err(malformed()),
+                httparse::Status::Partial if read.len() > MAX_CHUNK_LINE => return Err(malformed()),
                 httparse::Status::Partial => return Ok(false),
+                // However it came: in one piece it is no better than in many.
+                httparse::Status::Complete((line, _)) if line > MAX_CHUNK_LINE => return Err(malformed()),
                 // The connection is not used again, so what trails behind the last chunk is not read.
                 httparse::Status::Complete((_, 0)) => return Ok(true),
                 httparse::Status::Complete((line, size)) => {
@@ -188,6 +199,7 @@ mod tests {
             &b"SSH-2.0-OpenSSH\r\n\r\n"[..],
             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokx",
             b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokay\r\n",

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use aileron_discovery::{Deadline, Token};
 
+use crate::answer::body_length;
+
 /// No answer of a control route is longer, head included, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -146,16 +148,14 @@ fn could_be_http(bytes: &[u8]) -> bool {
 }
 
 /// The answer in `bytes`, once it is whole; at the end of the stream, a body without a length is.
-fn parse(bytes: &[u8], at_end: bool) -> Option<Answer> {
+pub(crate) fn parse(bytes: &[u8], at_end: bool) -> Option<Answer> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
     let Ok(httparse::Status::Complete(head)) = response.parse(bytes) else { return None };
     let status = response.code?;
-    let length = response
-        .headers
-        .iter()
-        .find(|header| header.name.eq_ignore_ascii_case("content-length"))
-        .and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse::<usize>().ok());
+    let mut headers = response.headers.iter();
+    let length = headers.find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length = length.and_then(|header| body_length(header.value));
     let body = &bytes[head..];
     match length {
         Some(length) if body.len() >= length => Some(Answer { status, body: body[..length].to_vec() }),
