@@ -1,7 +1,7 @@
 //! One module a command.
 
 mod doctor;
-mod logs;
+pub(crate) mod logs;
 mod man;
 mod meta;
 mod ps;

@@ -10,6 +10,8 @@ mod commands;
 mod duration;
 mod exit;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod locker;
 mod output;
 mod pending;

@@ -29,6 +29,8 @@ mod exit_record;
 #[doc(hidden)]
 pub mod failpoint;
 mod file_id;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod hold;
 mod lock;

@@ -8,6 +8,7 @@
 
 mod daemons;
 mod locker;
+pub(crate) mod proc_text;
 
 use std::io;
 use std::path::PathBuf;
@@ -105,7 +106,7 @@ pub struct HeldFlock {
 
 impl HeldFlock {
     /// Whether the file's name is or was this one.
-    fn is_named(&self, name: &str) -> bool {
+    pub(crate) fn is_named(&self, name: &str) -> bool {
         let shown = self.path.file_name().map(|shown| shown.to_string_lossy()).unwrap_or_default();
         shown.strip_suffix(DELETED).unwrap_or(&shown) == name
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::sys::{self, DirHandle, How};
-use crate::{ProbeError, StateDir, StateFile};
+use crate::{ProbeError, StateDir, StateFile, Tool};
 
 /// The directory itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub fn entries(state_dir: &StateDir) -> io::Result<Vec<Entry>> {
     for entry in std::fs::read_dir(state_dir.root())? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         // What goes while it is looked at is not there.
-        let entry = role_of(state_dir, &name).and_then(|role| dir.entry(&name, role).ok());
+        let entry = role_of(state_dir.tool(), &name).and_then(|role| dir.entry(&name, role).ok());
         found.extend(entry);
     }
     found.sort_by(|one, other| one.name.cmp(&other.name));
@@ -130,8 +130,7 @@ const FILES: [StateFile; 8] = [
 ];
 
 /// `None`: not one of this tool's names.
-fn role_of(state_dir: &StateDir, name: &str) -> Option<Role> {
-    let tool = state_dir.tool();
+pub(crate) fn role_of(tool: &Tool, name: &str) -> Option<Role> {
     if [StateFile::Record, StateFile::Pid].iter().any(|file| tool.temporary_name(*file) == name) {
         return Some(Role::Temporary);
     }

@@ -71,12 +71,15 @@ pub(crate) fn identity_lost() -> Problem {
 }
 
 fn has_token(shared: &Shared, headers: &HeaderMap) -> bool {
-    only(headers, AUTHORIZATION.as_str())
-        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "))
-        .is_some_and(|token| shared.token.matches(token))
+    bearer(headers).is_some_and(|token| shared.token.matches(token))
 }
 
-fn check_origin(address: SocketAddr, head: &Parts) -> Result<(), Problem> {
+/// The token that a request shows.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    only(headers, AUTHORIZATION.as_str())?.as_bytes().strip_prefix(b"Bearer ")
+}
+
+pub(crate) fn check_origin(address: SocketAddr, head: &Parts) -> Result<(), Problem> {
     let refuse = |what| Err(problem(StatusCode::FORBIDDEN, ProblemCode::Forbidden, what));
     let headers = &head.headers;
     if !only(headers, HOST.as_str()).is_some_and(|host| is_own(address, host.as_bytes())) {

@@ -27,6 +27,8 @@ mod config;
 mod connections;
 mod context;
 mod events;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod keeper;
 mod limits;

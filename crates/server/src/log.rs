@@ -136,7 +136,7 @@ pub fn check_level(tool: &Tool) -> Result<(), LogError> {
 
 /// A level for everything, and `target=level` for some. `Targets` would take a mistyped level for a target's name, and
 /// switch everything else off.
-fn parse_levels(text: &str) -> Option<Targets> {
+pub(crate) fn parse_levels(text: &str) -> Option<Targets> {
     let mut levels = Targets::new().with_default(tracing::Level::INFO);
     for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
         levels = match item.split_once('=') {

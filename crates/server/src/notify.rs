@@ -116,7 +116,7 @@ enum Sent {
 }
 
 /// The watchdog's interval, if it is meant for this process (`sd_watchdog_enabled(3)`).
-fn watchdog(interval: Option<&str>, for_pid: Option<&str>, pid: u32) -> Option<Duration> {
+pub(crate) fn watchdog(interval: Option<&str>, for_pid: Option<&str>, pid: u32) -> Option<Duration> {
     let micros = interval?.parse().ok().filter(|micros| *micros > 0)?;
     let is_ours = for_pid.is_none_or(|text| text.parse() == Ok(pid));
     is_ours.then(|| Duration::from_micros(micros))

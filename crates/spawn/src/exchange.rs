@@ -13,7 +13,7 @@ use aileron_discovery::protocol::handshake::{Challenge, Proof};
 use aileron_discovery::protocol::{LEASE, route};
 use aileron_discovery::{Advertisement, Deadline, Nonce};
 
-use crate::answer::{self, Body, Head};
+use crate::answer::{self, Body};
 
 /// How long the proof may take: as in a look.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(2);
@@ -98,42 +98,8 @@ impl Line {
             // A daemon may have answered before it has read a body that it refuses.
             Err(Cut::Sent(error)) => Some(error),
         };
-        let head = loop {
-            match answer::head(&self.read, body).map_err(Cut::Sent)? {
-                // An interim answer (RFC 9110, section 15.2) is followed by another.
-                Some(head) if head.status < 200 => drop(self.read.drain(..head.length)),
-                Some(head) => break head,
-                None if self.read.len() > MAX_HEAD => return Err(Cut::Sent(answer::malformed())),
-                None => {
-                    if let Err(error) = self.more() {
-                        return Err(Cut::Sent(cut.unwrap_or(error)));
-                    }
-                }
-            }
-        };
-        self.read.drain(..head.length);
-        self.receive(&head, cap).map(|body| (head.status, body))
-    }
-
-    fn receive(&mut self, head: &Head, cap: usize) -> Result<Vec<u8>, Cut> {
-        let mut body = Vec::new();
-        let mut reader = answer::Reader::of(head);
-        loop {
-            let is_whole = reader.take(&mut self.read, &mut body).map_err(Cut::Sent)?;
-            if body.len() > cap {
-                return Err(Cut::TooLarge);
-            }
-            if is_whole {
-                return Ok(body);
-            }
-            match self.more() {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && reader.ends_with_stream() => {
-                    return Ok(body);
-                }
-                Err(error) => return Err(Cut::Sent(error)),
-            }
-        }
+        let Self { stream, deadline, read, .. } = self;
+        receive(read, body, cap, cut, |read| more(stream, deadline, read))
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), Cut> {
@@ -151,25 +117,68 @@ impl Line {
         Ok(())
     }
 
-    fn more(&mut self) -> io::Result<()> {
-        let mut block = [0; 8192];
-        loop {
-            self.stream.set_read_timeout(Some(self.left()?))?;
-            match self.stream.read(&mut block) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => {
-                    self.read.extend_from_slice(&block[..count]);
-                    return Ok(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(timed_out(error)),
+    fn left(&self) -> io::Result<Duration> {
+        left(&self.deadline)
+    }
+}
+
+/// Reads an answer whole. `read` is what has come and belongs to no answer yet, and `more` adds to it; `cut` is why the request
+/// could not be sent to its end.
+pub(crate) fn receive(
+    read: &mut Vec<u8>,
+    body: Body,
+    cap: usize,
+    mut cut: Option<io::Error>,
+    mut more: impl FnMut(&mut Vec<u8>) -> io::Result<()>,
+) -> Result<(u16, Vec<u8>), Cut> {
+    let head = loop {
+        match answer::head(read, body).map_err(Cut::Sent)? {
+            // An interim answer (RFC 9110, section 15.2) is followed by another.
+            Some(head) if head.status < 200 => drop(read.drain(..head.length)),
+            Some(head) => break head,
+            None if read.len() > MAX_HEAD => return Err(Cut::Sent(answer::malformed())),
+            None => more(read).map_err(|error| Cut::Sent(cut.take().unwrap_or(error)))?,
+        }
+    };
+    read.drain(..head.length);
+    let mut whole = Vec::new();
+    let mut reader = answer::Reader::of(&head);
+    loop {
+        let is_whole = reader.take(read, &mut whole).map_err(Cut::Sent)?;
+        if whole.len() > cap {
+            return Err(Cut::TooLarge);
+        }
+        if is_whole {
+            return Ok((head.status, whole));
+        }
+        match more(read) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && reader.ends_with_stream() => {
+                return Ok((head.status, whole));
             }
+            Err(error) => return Err(Cut::Sent(error)),
         }
     }
+}
 
-    fn left(&self) -> io::Result<Duration> {
-        self.deadline.remaining().ok_or_else(|| io::ErrorKind::TimedOut.into())
+fn more(stream: &mut TcpStream, deadline: &Deadline, read: &mut Vec<u8>) -> io::Result<()> {
+    let mut block = [0; 8192];
+    loop {
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        match stream.read(&mut block) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                read.extend_from_slice(&block[..count]);
+                return Ok(());
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(timed_out(error)),
+        }
     }
+}
+
+fn left(deadline: &Deadline) -> io::Result<Duration> {
+    deadline.remaining().ok_or_else(|| io::ErrorKind::TimedOut.into())
 }
 
 /// A time-out of a socket is `WouldBlock` on Unix (socket(7), `SO_RCVTIMEO`).

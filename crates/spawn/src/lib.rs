@@ -27,6 +27,8 @@ mod ensure;
 mod exchange;
 mod fault;
 mod find;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod launch;
 mod look;

@@ -62,9 +62,7 @@ impl Target {
             }
             Resolved::Explicit(url) => url,
         };
-        let literal = url.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-        let address = literal.and_then(|rest| rest.parse::<SocketAddr>().ok());
-        let address = address.ok_or(NoTarget::Explicit(url))?;
+        let address = literal(&url).ok_or(NoTarget::Explicit(url))?;
         let record = match Advertisement::read(state_dir) {
             Ok(Reading::Present(record)) if record.instance.is_some() => Some(record),
             _ => None,
@@ -73,4 +71,10 @@ impl Target {
         let record = record.filter(|record| Some(record.url) == named);
         Ok(Self { address, record, is_explicit: true })
     }
+}
+
+/// The address in a URL that has nothing but one: no name to look up, no path.
+pub(crate) fn literal(url: &str) -> Option<SocketAddr> {
+    let rest = url.strip_prefix("http://")?;
+    rest.strip_suffix('/').unwrap_or(rest).parse().ok()
 }

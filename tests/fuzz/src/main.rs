@@ -21,6 +21,9 @@ struct Args {
     /// Milliseconds after which an execution is said to hang
     #[arg(long, default_value_t = 10_000)]
     hang_ms: u64,
+    /// Name each execution on standard error before it is begun: the last one is what the process died of
+    #[arg(long)]
+    aloud: bool,
 }
 
 fn main() -> ExitCode {
@@ -36,11 +39,16 @@ fn main() -> ExitCode {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::from(now.subsec_nanos()) ^ now.as_secs() << 20
     });
-    let limits = Limits { executions: args.executions, seed, hang: Duration::from_millis(args.hang_ms) };
+    let limits = Limits {
+        executions: args.executions,
+        seed,
+        hang: Duration::from_millis(args.hang_ms),
+        aloud: args.aloud,
+    };
     println!("seed {seed}");
     println!(
-        "{:<16}{:>12}{:>12}{:>10}{:>10}  read by",
-        "parser", "executions", "accepted", "outcomes", "seconds"
+        "{:<16}{:>12}{:>12}{:>10}{:>10}{:>10}  read by",
+        "parser", "executions", "accepted", "outcomes", "seconds", "KiB more"
     );
     let mut failed = false;
     let chosen =
@@ -63,12 +71,13 @@ fn one(target: &Target, limits: Limits) -> bool {
     match run(target, corpus, limits) {
         Ok(report) => {
             println!(
-                "{:<16}{:>12}{:>12}{:>10}{:>10.1}  {}",
+                "{:<16}{:>12}{:>12}{:>10}{:>10.1}{:>10}  {}",
                 target.name,
                 report.executions,
                 report.accepted,
                 report.outcomes,
                 report.took.as_secs_f64(),
+                report.growth.map_or_else(|| "?".to_owned(), |growth| growth.to_string()),
                 target.about
             );
             true

@@ -6,7 +6,7 @@ use crate::corpus::Corpus;
 const LONGEST: usize = 8 * 1024;
 
 /// What parsers of numbers, strings and documents trip over.
-const TOKENS: [&[u8]; 48] = [
+pub(crate) const DOCUMENT: &[&[u8]] = &[
     b"null",
     b"true",
     b"false",
@@ -57,15 +57,16 @@ const TOKENS: [&[u8]; 48] = [
     b"http://localhost:80",
 ];
 
-/// Damages `input` once, and with falling likelihood up to eight times. `corpus` lends parts of other inputs.
-pub fn mutate(input: &mut Vec<u8>, corpus: &Corpus, random: &mut fastrand::Rng) {
+/// Damages `input` once, and with falling likelihood up to eight times. `corpus` lends parts of other inputs, `tokens` is
+/// what the parser at hand trips over.
+pub fn mutate(input: &mut Vec<u8>, tokens: &[&[u8]], corpus: &Corpus, random: &mut fastrand::Rng) {
     for _ in 0..=random.u8(..).trailing_zeros().min(7) {
-        damage(input, corpus, random);
+        damage(input, tokens, corpus, random);
     }
     input.truncate(LONGEST);
 }
 
-fn damage(input: &mut Vec<u8>, corpus: &Corpus, random: &mut fastrand::Rng) {
+fn damage(input: &mut Vec<u8>, tokens: &[&[u8]], corpus: &Corpus, random: &mut fastrand::Rng) {
     let at = random.usize(..=input.len());
     let range = at..(at + random.usize(..=32)).min(input.len());
     match random.u8(..14) {
@@ -79,10 +80,10 @@ fn damage(input: &mut Vec<u8>, corpus: &Corpus, random: &mut fastrand::Rng) {
             input.splice(at..at, part);
         }
         6 | 7 => {
-            let token = TOKENS[random.usize(..TOKENS.len())];
+            let token = tokens[random.usize(..tokens.len())];
             input.splice(at..at, token.iter().copied());
         }
-        8 | 9 => replace_value(input, random),
+        8 | 9 => replace_value(input, tokens, random),
         10 => {
             // Depth: a parser that recurses runs out of stack.
             let open = if random.bool() { b"[".as_slice() } else { b"{\"a\":".as_slice() };
@@ -104,9 +105,9 @@ fn damage(input: &mut Vec<u8>, corpus: &Corpus, random: &mut fastrand::Rng) {
 }
 
 /// Puts a token in the place of a value, so that the document stays one: `"pid": 42` becomes `"pid": 1e999`.
-fn replace_value(input: &mut Vec<u8>, random: &mut fastrand::Rng) {
+fn replace_value(input: &mut Vec<u8>, tokens: &[&[u8]], random: &mut fastrand::Rng) {
     let Some((from, to)) = some_value(input, random) else { return };
-    let token = TOKENS[random.usize(..TOKENS.len())];
+    let token = tokens[random.usize(..tokens.len())];
     input.splice(from..to, token.iter().copied());
 }
 

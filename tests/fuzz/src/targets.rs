@@ -1,10 +1,17 @@
 //! The parsers, and what must hold of whatever they make of an input.
 
+mod answers;
+mod process;
+mod requests;
+mod words;
+
 use aileron_discovery::protocol::control::{DaemonView, Problem, StopRequest};
 use aileron_discovery::protocol::handshake::{Challenge, Proof};
 use aileron_discovery::protocol::launch::LaunchMessage;
 use aileron_discovery::{Advertisement, Endpoint, ExitRecord, Reading};
 use serde_json::Error;
+
+use crate::mutate::DOCUMENT;
 
 /// What a parser made of an input.
 #[derive(Debug)]
@@ -22,28 +29,147 @@ pub struct Target {
     pub name: &'static str,
     /// What reads such bytes, and who may have written them.
     pub about: &'static str,
+    /// What its parser trips over, put anywhere into its inputs.
+    pub tokens: &'static [&'static [u8]],
     /// Parses, and checks what came out. Panics where something does not hold.
     pub check: fn(&[u8]) -> Outcome,
 }
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
-    Target { name: "advertisement", about: "daemon.json, by every client", check: advertisement },
+pub const TARGETS: [Target; 23] = [
+    Target {
+        name: "advertisement",
+        about: "daemon.json, by every client",
+        tokens: DOCUMENT,
+        check: advertisement,
+    },
     Target {
         name: "exit-record",
         about: "daemon.exit.json, by `status` and the next owner",
+        tokens: DOCUMENT,
         check: exit_record,
     },
-    Target { name: "launch-message", about: "the launch pipe, by the launcher", check: launch_message },
+    Target {
+        name: "launch-message",
+        about: "the launch pipe, by the launcher",
+        tokens: DOCUMENT,
+        check: launch_message,
+    },
     Target {
         name: "challenge",
         about: "the handshake's request, by the daemon, from anybody",
+        tokens: DOCUMENT,
         check: challenge,
     },
-    Target { name: "proof", about: "the handshake's answer, by a client, from anybody", check: proof },
-    Target { name: "stop-request", about: "the body of a stop request, by the daemon", check: stop_request },
-    Target { name: "problem", about: "a problem document, by a client, from anybody", check: problem },
-    Target { name: "daemon-view", about: "what a daemon of any version says of itself", check: daemon_view },
+    Target {
+        name: "proof",
+        about: "the handshake's answer, by a client, from anybody",
+        tokens: DOCUMENT,
+        check: proof,
+    },
+    Target {
+        name: "stop-request",
+        about: "the body of a stop request, by the daemon",
+        tokens: DOCUMENT,
+        check: stop_request,
+    },
+    Target {
+        name: "problem",
+        about: "a problem document, by a client, from anybody",
+        tokens: DOCUMENT,
+        check: problem,
+    },
+    Target {
+        name: "daemon-view",
+        about: "what a daemon of any version says of itself",
+        tokens: DOCUMENT,
+        check: daemon_view,
+    },
+    Target {
+        name: "look",
+        about: "an answer to a look, by a client, from anybody",
+        tokens: answers::TOKENS,
+        check: answers::look,
+    },
+    Target {
+        name: "answer",
+        about: "an answer to a call, by a client",
+        tokens: answers::TOKENS,
+        check: answers::answer,
+    },
+    Target {
+        name: "address",
+        about: "AILERON_API_URL, and the address in a record",
+        tokens: requests::TOKENS,
+        check: answers::explicit_address,
+    },
+    Target {
+        name: "versions",
+        about: "a record's version, by a client of another",
+        tokens: requests::TOKENS,
+        check: answers::versions,
+    },
+    Target {
+        name: "request-head",
+        about: "the head of a request, by the daemon, from anybody",
+        tokens: requests::TOKENS,
+        check: requests::request_head,
+    },
+    Target {
+        name: "watchdog",
+        about: "WATCHDOG_USEC and WATCHDOG_PID, by the daemon",
+        tokens: requests::TOKENS,
+        check: requests::watchdog,
+    },
+    Target {
+        name: "log-level",
+        about: "AILERON_LOG, by client and daemon",
+        tokens: requests::TOKENS,
+        check: requests::log_level,
+    },
+    Target {
+        name: "options",
+        about: "what a daemon of any version ran with, by a restart",
+        tokens: DOCUMENT,
+        check: requests::daemon_options,
+    },
+    Target {
+        name: "process-stat",
+        about: "/proc/PID/stat, with a name of anybody's choice",
+        tokens: process::TOKENS,
+        check: process::process_stat,
+    },
+    Target {
+        name: "lock-lines",
+        about: "/proc/PID/fdinfo of any process",
+        tokens: process::TOKENS,
+        check: process::lock_lines,
+    },
+    Target {
+        name: "process-words",
+        about: "/proc/PID/cmdline and environ of any process",
+        tokens: process::TOKENS,
+        check: process::process_words,
+    },
+    Target {
+        name: "control-group",
+        about: "/proc/PID/cgroup",
+        tokens: process::TOKENS,
+        check: process::control_group,
+    },
+    Target {
+        name: "file-names",
+        about: "names of files in the state directory, and of held locks",
+        tokens: process::TOKENS,
+        check: process::file_names,
+    },
+    Target {
+        name: "duration",
+        about: "durations, from arguments and variables",
+        tokens: words::TOKENS,
+        check: words::duration,
+    },
+    Target { name: "log", about: "daemon.log, by `logs`", tokens: words::TOKENS, check: words::log },
 ];
 
 fn refused(error: &Error) -> Outcome {
@@ -53,6 +179,10 @@ fn refused(error: &Error) -> Outcome {
     let message = text.split(until).next().unwrap_or_default();
     let message = message.split(['"', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '-']).next();
     Outcome { what: format!("{:?} {}", error.classify(), message.unwrap_or_default()), accepted: false }
+}
+
+fn refused_as(what: impl std::fmt::Debug) -> Outcome {
+    Outcome { what: format!("refused {what:?}"), accepted: false }
 }
 
 fn accepted(what: impl std::fmt::Debug) -> Outcome {

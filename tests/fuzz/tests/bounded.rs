@@ -1,14 +1,22 @@
 //! A bounded run of each parser, and the check of the checker.
 #![allow(clippy::unwrap_used, reason = "a step that fails is the failure of the test")]
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use aileron_fuzz::{Corpus, Limits, Outcome, TARGETS, Target, run};
+use aileron_fuzz::{Corpus, Failure, Limits, Outcome, Report, TARGETS, Target};
 
 const HANG: Duration = Duration::from_secs(30);
 
+/// One run at a time: the memory of which one bounds the growth is the process's.
+fn run(target: &Target, corpus: Corpus, limits: Limits) -> Result<Report, Failure> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    aileron_fuzz::run(target, corpus, limits)
+}
+
 fn limits(executions: u64) -> Limits {
-    Limits { executions, seed: 20, hang: HANG }
+    Limits { executions, seed: 20, hang: HANG, aloud: false }
 }
 
 /// P11: no byte sequence in any file makes a client hang, panic, or act on a lie.
@@ -50,7 +58,8 @@ fn a_defect_is_found() {
         );
         Outcome { what, accepted: true }
     }
-    let target = Target { name: "fragile", about: "a defect on purpose", check: fragile };
+    let target =
+        Target { name: "fragile", about: "a defect on purpose", tokens: TARGETS[0].tokens, check: fragile };
     let failure = run(&target, Corpus::of("advertisement").unwrap(), limits(1_000_000)).unwrap_err();
     assert!(failure.why.contains("a small pid") || failure.why.contains("a lie"), "{}", failure.why);
     assert!(
@@ -61,6 +70,59 @@ fn a_defect_is_found() {
         )
         .is_ok()
     );
+}
+
+/// What a parser may do that takes the process along.
+const DEADLY: [(&str, fn(&[u8]) -> Outcome, &str); 3] = [
+    (
+        "hang",
+        |_| loop {
+            std::thread::park()
+        },
+        "hang: execution 0 of seed 20: takes longer than 2000 ms",
+    ),
+    ("recursion", |bytes| recurse(bytes, 0), "has overflowed its stack"),
+    ("memory", hoard, "of seed 20: the memory has grown by"),
+];
+
+fn recurse(bytes: &[u8], depth: u64) -> Outcome {
+    // A small frame for each bracket that is open, as a careless parser has.
+    let frame = std::hint::black_box([depth; 64]);
+    match bytes.iter().position(|byte| *byte == b'[') {
+        Some(at) => recurse(&bytes[at + 1..], frame[63] + 1),
+        None => Outcome { what: (frame[0].min(9)).to_string(), accepted: true },
+    }
+}
+
+fn hoard(bytes: &[u8]) -> Outcome {
+    // Freed at once, as what a length field asked for is.
+    let asked_for = if bytes.len() > 1500 { 80 << 20 } else { 0 };
+    let hoard = std::hint::black_box(vec![1_u8; asked_for]);
+    Outcome { what: hoard.len().to_string(), accepted: true }
+}
+
+/// Run by the next test, as a process of its own.
+#[test]
+#[ignore = "dies of it"]
+fn dies() {
+    let which = std::env::var("AILERON_FUZZ_DIES").unwrap();
+    let (name, check, _) = DEADLY.into_iter().find(|(name, ..)| *name == which).unwrap();
+    let target = Target { name, about: "a defect on purpose", tokens: TARGETS[0].tokens, check };
+    let limits = Limits { hang: Duration::from_secs(2), ..limits(200_000) };
+    run(&target, Corpus::of("advertisement").unwrap(), limits).unwrap();
+}
+
+/// A parser that never returns, one that recurses, and one that allocates what an input asks for.
+#[test]
+fn a_defect_that_takes_the_process_along_is_named() {
+    for (name, _, said) in DEADLY {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["dies", "--exact", "--ignored", "--nocapture"]).env("AILERON_FUZZ_DIES", name);
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        let is_named = text.contains(name) && text.contains(said);
+        assert!(!output.status.success() && is_named, "{name}: {}: {text}", output.status);
+    }
 }
 
 /// What is left to chance follows from the seed.

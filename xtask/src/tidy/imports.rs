@@ -19,7 +19,7 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ("aileron-spawn", &["aileron-discovery"]),
     ("aileron-cli", &["aileron-discovery", "aileron-server", "aileron-spawn"]),
     ("aileron-tests", &["aileron-discovery", "aileron-server", "aileron-spawn", "aileron-cli"]),
-    ("aileron-fuzz", &["aileron-discovery"]),
+    ("aileron-fuzz", &["aileron-discovery", "aileron-server", "aileron-spawn", "aileron-cli"]),
     ("aileron-model", &[]),
     ("xtask", &[]),
 ];

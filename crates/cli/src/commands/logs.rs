@@ -1,11 +1,11 @@
 //! `daemon logs`: the last lines, and what comes after them.
 
 mod follow;
-mod view;
+pub(crate) mod view;
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read, Seek as _, SeekFrom};
+use std::io::{self, Read, SeekFrom};
 
 use aileron_discovery::{StateDir, StateFile, probe_lock};
 
@@ -109,8 +109,16 @@ fn unreadable(dir: &StateDir, error: &io::Error) -> Failure {
 
 /// The last lines of a file, read from its end: the cost is that of the lines, not of the file. Leaves it at its end.
 fn last_lines(file: &mut File, count: usize) -> io::Result<VecDeque<String>> {
+    from_the_end(file, count, FIRST_BLOCK)
+}
+
+/// The same, in blocks that begin with one of `block` bytes.
+pub(crate) fn from_the_end(
+    file: &mut (impl Read + io::Seek),
+    count: usize,
+    mut block: u64,
+) -> io::Result<VecDeque<String>> {
     let length = file.seek(SeekFrom::End(0))?;
-    let mut block = FIRST_BLOCK;
     loop {
         let start = length.saturating_sub(block);
         file.seek(SeekFrom::Start(start))?;

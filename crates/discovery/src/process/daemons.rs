@@ -8,10 +8,10 @@
 //! directory, if they do so without a symlink that may since have come to point elsewhere. In any doubt it is no proof, and
 //! nobody is ended for it ([`prove_orphan`]).
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::proc_text::named_by_option;
 use super::{HeldFlock, Holder, ProcessId, Refusal, is_self_or_ancestor, prove_program};
 use crate::{Advertisement, FileId, Reading, StateDir, StateFile, Tool, sys};
 
@@ -262,20 +262,6 @@ impl Start {
     }
 }
 
-/// The value of `--state-dir`, in either spelling.
-fn named_by_option(arguments: &[OsString]) -> Option<OsString> {
-    let mut words = arguments.iter();
-    while let Some(word) = words.next() {
-        if word == "--state-dir" {
-            return words.next().cloned().filter(|value| !value.is_empty());
-        }
-        if let Some(value) = word.to_str().and_then(|word| word.strip_prefix("--state-dir=")) {
-            return Some(value.into()).filter(|value: &OsString| !value.is_empty());
-        }
-    }
-    None
-}
-
 fn record_of(tool: &Tool, directory: &Path, process: ProcessId) -> Option<Box<Advertisement>> {
     let state_dir = StateDir::resolve(tool, Some(directory)).ok()?;
     let Ok(Reading::Present(record)) = Advertisement::read(&state_dir) else { return None };
@@ -293,18 +279,6 @@ fn is_replaced(program: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_directory_is_named_in_either_spelling() {
-        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
-        for line in
-            ["a --state-dir /x daemon serve", "a --state-dir=/x daemon serve", "a daemon run --state-dir /x"]
-        {
-            assert_eq!(named_by_option(&words(line)), Some("/x".into()), "{line}");
-        }
-        assert_eq!(named_by_option(&words("a daemon serve --state-dir")), None);
-        assert_eq!(named_by_option(&words("a --state-dir= daemon serve")), None);
-    }
 
     #[test]
     fn this_process_is_no_daemon() {

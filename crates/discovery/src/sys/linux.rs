@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, ResolveFlags};
 
 use crate::FileId;
-use crate::process::{HeldFlock, Namespaces};
+use crate::process::{HeldFlock, Namespaces, proc_text};
 use crate::survey::{InotifyUse, Used};
 
 /// Opens a directory in another one, of the same file system: what is mounted there belongs to a server that may be dead, and
@@ -40,7 +40,7 @@ fn is_our_table() -> io::Result<()> {
 
 /// Field 22 of `/proc/PID/stat`: ticks after boot at which the process started. `None`: there is no such process.
 pub(crate) fn start_time(pid: u32) -> io::Result<Option<u64>> {
-    Ok(stat_fields(pid)?.and_then(|fields| fields.get(19).and_then(|field| field.parse().ok())))
+    Ok(stat_fields(pid)?.and_then(|fields| proc_text::start_time(&fields)))
 }
 
 /// How long ago that was, in time that runs through suspend as the start time does (`proc_pid_stat(5)`).
@@ -54,25 +54,19 @@ pub(crate) fn since_start(start_time: u64) -> Option<std::time::Duration> {
 
 /// Field 4: the parent.
 pub(crate) fn parent(pid: u32) -> io::Result<Option<u32>> {
-    Ok(stat_fields(pid)?.and_then(|fields| fields.get(1).and_then(|field| field.parse().ok())))
+    Ok(stat_fields(pid)?.and_then(|fields| proc_text::parent(&fields)))
 }
 
-/// The fields of `/proc/PID/stat` from the third on: the second is the command in parentheses, which may itself
-/// contain spaces and parentheses, so fields are counted from the *last* closing one. A zombie counts as gone.
+/// The fields of `/proc/PID/stat` from the third on. A zombie counts as gone.
 fn stat_fields(pid: u32) -> io::Result<Option<Vec<String>>> {
     if pid != std::process::id() {
         is_our_table()?;
     }
-    let stat = match fs::read(format!("{}/stat", of(pid))) {
-        Ok(stat) => stat,
-        Err(error) if is_gone(&error) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let text = String::from_utf8_lossy(&stat);
-    let Some((_, rest)) = text.rsplit_once(')') else { return Ok(None) };
-    let fields: Vec<String> = rest.split_ascii_whitespace().map(String::from).collect();
-    let dead = matches!(fields.first().map(String::as_str), Some("Z" | "X") | None);
-    Ok((!dead).then_some(fields))
+    match fs::read(format!("{}/stat", of(pid))) {
+        Ok(stat) => Ok(proc_text::stat_fields(&stat)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 pub(crate) fn boot_id() -> Option<String> {
@@ -97,7 +91,7 @@ pub(crate) fn held_flocks(pid: u32) -> io::Result<Vec<HeldFlock>> {
     for entry in table {
         let Ok(entry) = entry else { continue };
         let Ok(text) = fs::read_to_string(entry.path()) else { continue };
-        for file in text.lines().filter_map(exclusive_flock) {
+        for file in text.lines().filter_map(proc_text::exclusive_flock) {
             let link = format!("{}/fd/{}", of(pid), entry.file_name().to_string_lossy());
             let Ok(path) = fs::read_link(&link) else { continue };
             // The device in `lock:` lines is the file system's own, which btrefs and overlays show otherwise to `stat`:
@@ -116,13 +110,6 @@ pub(crate) fn held_flocks(pid: u32) -> io::Result<Vec<HeldFlock>> {
     Ok(found)
 }
 
-/// `lock:\t1: FLOCK  ADVISORY  WRITE 4711 08:01:123456 0 EOF` gives the inode number.
-fn exclusive_flock(line: &str) -> Option<u64> {
-    let words: Vec<&str> = line.strip_prefix("lock:")?.split_ascii_whitespace().collect();
-    let [_, "FLOCK", _, "WRITE", _, file, ..] = words.as_slice() else { return None };
-    file.rsplit(':').next()?.parse().ok()
-}
-
 pub(crate) fn owner_uid(pid: u32) -> io::Result<u32> {
     Ok(fs::metadata(of(pid))?.uid())
 }
@@ -139,16 +126,14 @@ pub(crate) fn environment(pid: u32) -> io::Result<Vec<OsString>> {
 
 /// The value of a variable in an environment.
 pub(crate) fn variable_in(environment: &[OsString], name: &str) -> Option<OsString> {
-    environment.iter().find_map(|word| {
-        let value = word.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        Some(OsStr::from_bytes(value).to_owned())
-    })
+    environment
+        .iter()
+        .find_map(|word| Some(OsStr::from_bytes(proc_text::value_of(word.as_bytes(), name)?).to_owned()))
 }
 
 fn words(pid: u32, file: &str) -> io::Result<Vec<OsString>> {
     let text = fs::read(format!("{}/{file}", of(pid)))?;
-    let text = text.strip_suffix(b"\0").unwrap_or(&text);
-    Ok(text.split(|byte| *byte == 0).map(|word| OsStr::from_bytes(word).to_owned()).collect())
+    Ok(proc_text::words(&text).map(|word| OsStr::from_bytes(word).to_owned()).collect())
 }
 
 pub(crate) fn working_directory(pid: u32) -> io::Result<PathBuf> {
@@ -164,8 +149,7 @@ pub(crate) fn path_view(pid: u32) -> io::Result<(u64, FileId)> {
 
 /// Whether it is stopped, by a signal or by a tracer.
 pub(crate) fn is_paused(pid: u32) -> io::Result<bool> {
-    let fields = stat_fields(pid)?;
-    Ok(fields.is_some_and(|fields| matches!(fields.first().map(String::as_str), Some("T" | "t"))))
+    Ok(stat_fields(pid)?.is_some_and(|fields| proc_text::is_paused(&fields)))
 }
 
 /// How long ago that start time was. Both count from boot, suspend included (`proc_uptime(5)`).
@@ -229,17 +213,8 @@ fn inotify_limit(what: &str) -> io::Result<u64> {
     Ok(read(format!("/proc/sys/user/max_inotify_{what}")).map_or(system, |user| user.min(system)))
 }
 
-/// The line of the unified hierarchy, `0::PATH`, or systemd's own where that says nothing.
 pub(crate) fn control_group(pid: u32) -> io::Result<String> {
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-    let path_of = |prefix: &str, line: &str| {
-        let (number, rest) = line.split_once(':')?;
-        let (controllers, path) = rest.split_once(':')?;
-        (controllers == prefix && (number == "0") == prefix.is_empty()).then(|| path.to_owned())
-    };
-    let unified = text.lines().find_map(|line| path_of("", line)).filter(|path| path != "/");
-    let found = unified.or_else(|| text.lines().find_map(|line| path_of("name=systemd", line)));
-    Ok(found.unwrap_or_else(|| "/".to_owned()))
+    Ok(proc_text::control_group(&fs::read_to_string(format!("/proc/{pid}/cgroup"))?))
 }
 
 /// `ESRCH` comes from files of a process that ends while they are read.
@@ -251,14 +226,6 @@ fn is_gone(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_flock_line_gives_the_inode() {
-        assert_eq!(exclusive_flock("lock:\t1: FLOCK  ADVISORY  WRITE 41 fe:00:1234 0 EOF"), Some(1234));
-        assert_eq!(exclusive_flock("lock:\t1: FLOCK  ADVISORY  READ 41 fe:00:1234 0 EOF"), None);
-        assert_eq!(exclusive_flock("lock:\t1: POSIX  ADVISORY  WRITE 41 fe:00:1234 0 EOF"), None);
-        assert_eq!(exclusive_flock("pos:\t0"), None);
-    }
 
     #[test]
     fn this_process_has_a_start_time_and_no_stranger_has() {

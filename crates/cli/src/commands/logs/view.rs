@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::output::Output;
 
 /// How lines are shown.
-pub(super) struct View {
+pub(crate) struct View {
     json: bool,
     since: Option<jiff::Timestamp>,
     /// Whether the last line that had a time was young enough: what has none (a panic's, a child's) goes with it.
@@ -15,20 +15,29 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn new(output: Output, since: Option<jiff::Timestamp>) -> Self {
-        Self { json: output.json, since, young: true }
+        Self::of(output.json, since)
+    }
+
+    pub(crate) fn of(json: bool, since: Option<jiff::Timestamp>) -> Self {
+        Self { json, since, young: true }
     }
 
     /// Returns whether anybody still reads.
     pub(super) fn print(&mut self, line: &str) -> bool {
+        self.show(line).is_none_or(|shown| Output::stream(&shown))
+    }
+
+    /// What is printed of a line; nothing of one that is too old.
+    pub(crate) fn show(&mut self, line: &str) -> Option<String> {
         let parsed: Option<Value> = serde_json::from_str(line).ok().filter(Value::is_object);
         if !self.is_young(parsed.as_ref()) {
-            return true;
+            return None;
         }
-        match parsed {
-            _ if self.json => Output::stream(line),
-            Some(parsed) => Output::stream(&render(&parsed)),
-            None => Output::stream(&printable(line)),
-        }
+        Some(match parsed {
+            _ if self.json => line.to_owned(),
+            Some(parsed) => render(&parsed),
+            None => printable(line),
+        })
     }
 
     fn is_young(&mut self, line: Option<&Value>) -> bool {
