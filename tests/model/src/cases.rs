@@ -39,6 +39,7 @@ const SERVING: Config = Config {
     steps: 0,
     removals: 0,
     kills: 0,
+    stops: 0,
 };
 
 const EMPTY: Config = Config { begin: Begin::Empty, ..SERVING };
@@ -161,7 +162,7 @@ pub const TRIALS: [Config; 8] = [
     Config { clients: 2, commands: Commands::UrlTerm, steps: 2, ..SERVING },
 ];
 
-/// The space that shows what a rule is for; `None` where nothing breaks without it in any of [`TRIALS`].
+/// The space that shows what a rule is for; `None` where that is not known, and it is tried in all of [`TRIALS`].
 pub fn shown_in(rule: Rule) -> Option<Config> {
     Some(match rule {
         Rule::Patience | Rule::GateUntilReady => Config { clients: 2, ..EMPTY },
@@ -190,6 +191,7 @@ pub fn shown_in(rule: Rule) -> Option<Config> {
         Rule::LockLast | Rule::CompareGate | Rule::ReopenGate => {
             Config { clients: 2, commands: Commands::UrlStop, steps: 1, ..SERVING }
         }
-        Rule::DisplacedWritesNothing | Rule::LookWhileWaiting => return None,
+        Rule::DisplacedWritesNothing => Config { steps: 1, stops: 1, ..SERVING },
+        Rule::LookWhileWaiting => Config { clients: 2, stops: 1, ..EMPTY },
     })
 }

@@ -88,7 +88,7 @@ impl World {
 /// P7 and P13, at a launch.
 fn unwanted_launch(state: &State, client: usize) -> Option<Property> {
     let me = &state.clients[client];
-    let another = state.living().next().is_some() || state.outside.launched;
+    let another = state.living().any(|slot| !state.daemons[slot].stopped) || state.outside.launched;
     if another && !state.outside.touched {
         Some(Property::SecondLaunch)
     } else if !me.stood {

@@ -1,12 +1,13 @@
 //! What is not part of the protocol: the adversary, and `SIGKILL` at any moment.
 
 use crate::daemon::say;
-use crate::state::{Busy, Client, DAEMONS, Dir, Heard, Kind, Record, State, Step, Where};
+use crate::state::{Busy, CLIENTS, Client, DAEMONS, Dir, Heard, Kind, Record, State, Step, Where};
 use crate::world::{Commands, Names, Sink, Who, World};
 
 impl World {
     pub(crate) fn outside(&self, state: &State, sink: &mut impl Sink) {
         self.kill(state, sink);
+        Self::stop_for_good(state, sink);
         match state.outside.busy {
             Busy::No => {}
             Busy::Removing { dir, names } => Self::remove_next(state, dir, names, sink),
@@ -56,6 +57,28 @@ impl World {
                 }
             }
             sink.take(Who::Chance, next, |names| format!("SIGKILL hits {}", names.client(client)));
+        }
+    }
+
+    /// Not whoever may be stopped, but those of whom nobody should need anything any more: a daemon that knows that it was
+    /// displaced, and a client whose daemon is on its way. Who is stopped elsewhere is waited for until a deadline passes,
+    /// and there are none here.
+    fn stop_for_good(state: &State, sink: &mut impl Sink) {
+        if state.outside.stops == 0 {
+            return;
+        }
+        let mut stopped = *state;
+        stopped.outside.stops -= 1;
+        (stopped.outside.touched, stopped.outside.launched) = (true, false);
+        for slot in state.living().filter(|&slot| state.daemons[slot].displaced) {
+            let mut next = stopped;
+            next.daemons[slot].stopped = true;
+            sink.take(Who::Chance, next, |names| format!("SIGSTOP hits {}, for good", names.daemon(slot)));
+        }
+        for client in (0..CLIENTS).filter(|&client| state.clients[client].at == Step::Wait) {
+            let mut next = stopped;
+            next.clients[client].stopped = true;
+            sink.take(Who::Chance, next, |names| format!("SIGSTOP hits {}, for good", names.client(client)));
         }
     }
 

@@ -94,6 +94,8 @@ pub struct Daemon {
     pub overtaken: bool,
     /// One more than the client that listens on its launch pipe; zero is none.
     pub launcher: u8,
+    /// Whether it was stopped (`SIGSTOP`), for good.
+    pub stopped: bool,
 }
 
 /// What a client was asked for.
@@ -228,4 +230,6 @@ pub struct Client {
     pub stood: bool,
     /// How many commands it has still to run.
     pub rounds: u8,
+    /// Whether it was stopped (`SIGSTOP`), for good.
+    pub stopped: bool,
 }

@@ -93,6 +93,8 @@ pub struct Outside {
     pub removals: u8,
     /// How many processes may still be killed.
     pub kills: u8,
+    /// How many may still be stopped.
+    pub stops: u8,
     /// What it is in the middle of.
     pub busy: Busy,
     /// Whether anything was done from outside yet.

@@ -68,6 +68,8 @@ pub struct Config {
     pub removals: u8,
     /// How many processes may be killed.
     pub kills: u8,
+    /// How many may be stopped for good.
+    pub stops: u8,
 }
 
 /// How it begins.
@@ -141,6 +143,7 @@ impl World {
         state.outside.steps = self.config.steps;
         state.outside.removals = self.config.removals.min(self.config.steps);
         state.outside.kills = self.config.kills;
+        state.outside.stops = self.config.stops;
         if self.config.begin == Begin::Serving {
             state.outside.launched = self.config.commands == Commands::Url;
             state.make_dir();
@@ -166,10 +169,10 @@ impl World {
             return;
         }
         let mut counted = Counted { sink, fair: 0 };
-        for slot in 0..DAEMONS {
+        for slot in (0..DAEMONS).filter(|&slot| !state.daemons[slot].stopped) {
             self.daemon(state, slot, &mut counted);
         }
-        for client in 0..CLIENTS {
+        for client in (0..CLIENTS).filter(|&client| !state.clients[client].stopped) {
             self.client(state, client, &mut counted);
         }
         self.outside(state, &mut counted);
@@ -192,12 +195,13 @@ impl<S: Sink> Sink for Counted<'_, S> {
     }
 }
 
-/// Nothing more happens by itself. P11: there is one daemon or none, and a client alone gets one.
+/// Nothing more happens by itself. P11: there is one daemon or none, and a client alone gets one. Who was stopped is neither
+/// here nor there.
 fn at_rest(state: &State, sink: &mut impl Sink) {
     let mut next = *state;
-    let mut living = state.living();
+    let mut living = state.living().filter(|&slot| !state.daemons[slot].stopped);
     let (one, another) = (living.next(), living.next());
-    let waits = |client: &Client| !matches!(client.at, Step::Idle | Step::Done);
+    let waits = |client: &Client| !client.stopped && !matches!(client.at, Step::Idle | Step::Done);
     next.broken = match one {
         _ if state.clients.iter().any(waits) => Some(Property::Stuck),
         Some(_) if another.is_some() => Some(Property::SeveralDaemons),
