@@ -72,18 +72,20 @@ fn a_defect_is_found() {
     );
 }
 
-/// What a parser may do that takes the process along.
-const DEADLY: [(&str, fn(&[u8]) -> Outcome, &str); 3] = [
-    (
-        "hang",
-        |_| loop {
-            std::thread::park()
-        },
-        "hang: execution 0 of seed 20: takes longer than 2000 ms",
-    ),
+/// What a parser may do that takes the process along, and what is said of it then.
+const DEADLY: [(&str, Check, &str); 3] = [
+    ("hang", hang, "hang: execution 0 of seed 20: takes longer than 2000 ms"),
     ("recursion", |bytes| recurse(bytes, 0), "has overflowed its stack"),
     ("memory", hoard, "of seed 20: the memory has grown by"),
 ];
+
+type Check = fn(&[u8]) -> Outcome;
+
+fn hang(_: &[u8]) -> Outcome {
+    loop {
+        std::thread::park();
+    }
+}
 
 fn recurse(bytes: &[u8], depth: u64) -> Outcome {
     // A small frame for each bracket that is open, as a careless parser has.
