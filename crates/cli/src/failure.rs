@@ -369,6 +369,9 @@ impl From<StopError> for Failure {
                 StopError::StateDir(error) => error.into(),
                 StopError::Probe(error) => error.into(),
                 StopError::Gate(error) => {
+            StopError::Unseen { lock, .. } => of("unseen", ExitStatus::Failed)
+                .at(lock)
+                .hint("run it where `/proc` shows the daemon, or make the lock readable again (`chmod 600`), and say it again"),
                     Self { step: Some("use the start gate".to_owned()), ..error.into() }
                 }
                 StopError::Hold(error) => error.into(),
