@@ -155,3 +155,26 @@ fn a_result_that_cannot_be_written_is_a_failure() {
     }
     bench.aileron(&["stop"]).succeed();
 }
+
+/// What a daemon runs with is settled at its start. Whoever asks for something else of one that runs is told.
+#[test]
+fn options_that_come_too_late_are_named() {
+    let bench = bench!();
+    let start = |options: &[&str]| bench.aileron(&["--json", "daemon", "start"]).args(options).succeed();
+    let first = start(&["--idle-timeout", "1h"]);
+    assert_eq!((&first.json()["options_in_force"], first.stderr.as_str()), (&true.into(), ""));
+    for same in [&["--idle-timeout", "60m"][..], &["--drain-timeout", "10s", "--bind", "127.0.0.1:0"]] {
+        let outcome = start(same);
+        assert_eq!((&outcome.json()["options_in_force"], outcome.stderr.as_str()), (&true.into(), ""));
+    }
+    let none = start(&[]);
+    assert!(none.json()["options_in_force"].is_null() && none.stderr.is_empty(), "{none:?}");
+    let other = start(&["--idle-timeout", "2h", "--drain-timeout", "10s", "--no-lock-events"]);
+    assert_eq!(other.json()["options_in_force"], false);
+    let restart = "aileron daemon restart --idle-timeout 7200000ms --no-lock-events`";
+    assert!(other.stderr.contains(restart), "{other:?}");
+    let variable = bench.aileron(&["daemon", "start"]).env("AILERON_LOG_MAX_SIZE", "8192").succeed();
+    assert!(variable.stderr.contains("--log-max-size 8192"), "{variable:?}");
+    let quiet = bench.aileron(&["--quiet", "daemon", "start", "--idle-timeout", "2h"]).succeed();
+    assert_eq!(quiet.stderr, "");
+}

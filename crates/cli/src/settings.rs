@@ -99,6 +99,52 @@ impl Given {
         Ok(given)
     }
 
+    /// Whether anything was said.
+    pub(crate) fn is_any(&self) -> bool {
+        self.bind.is_some()
+            || self.idle_timeout.is_some()
+            || self.drain_timeout.is_some()
+            || self.lock_poll_interval.is_some()
+            || self.file_events.is_some()
+            || self.log_max_size.is_some()
+    }
+
+    /// The command that has a daemon of another configuration replaced by one with what was said. `None`: it has all of it.
+    pub(crate) fn restart_from(&self, running: &Config) -> Option<String> {
+        let wanted = self.over(running);
+        // Any port is what it listens on.
+        let listens = wanted.bind.ip() == running.bind.ip() && wanted.bind.port() == 0;
+        let mut command = "aileron daemon restart".to_owned();
+        let begin = command.clone();
+        let mut say = |differs: bool, what: String| {
+            if differs {
+                command.push_str(&what);
+            }
+        };
+        let millis = |duration: Option<Duration>| duration.unwrap_or_default().as_millis();
+        say(wanted.bind != running.bind && !listens, format!(" --bind {}", wanted.bind));
+        say(
+            wanted.idle_timeout != running.idle_timeout,
+            format!(" --idle-timeout {}ms", millis(wanted.idle_timeout)),
+        );
+        say(
+            wanted.drain_timeout != running.drain_timeout,
+            format!(" --drain-timeout {}ms", wanted.drain_timeout.as_millis()),
+        );
+        say(
+            wanted.lock_poll_interval != running.lock_poll_interval,
+            format!(" --lock-poll-interval {}ms", millis(wanted.lock_poll_interval)),
+        );
+        let events = wanted.file_events != running.file_events;
+        say(events && wanted.file_events == FileEvents::Off, " --no-lock-events".to_owned());
+        say(wanted.log_max_size != running.log_max_size, format!(" --log-max-size {}", wanted.log_max_size));
+        // Only its variable says so.
+        if events && wanted.file_events == FileEvents::On {
+            command.insert_str(0, "AILERON_NO_LOCK_EVENTS=0 ");
+        }
+        (command != begin).then_some(command)
+    }
+
     /// With everything that was not said as `base` has it.
     pub(crate) fn over(&self, base: &Config) -> Config {
         Config {
