@@ -178,3 +178,17 @@ fn options_that_come_too_late_are_named() {
     let quiet = bench.aileron(&["--quiet", "daemon", "start", "--idle-timeout", "2h"]).succeed();
     assert_eq!(quiet.stderr, "");
 }
+
+/// A directory that is there, is this user's, and takes no file, is no gate that somebody holds.
+#[test]
+fn p8_a_directory_in_which_no_file_can_be_made_is_named() {
+    let bench = bench!();
+    for args in [&["--json", "url"][..], &["--json", "daemon", "run"], &["--json", "stop", "--hold"]] {
+        let outcome = bench.aileron(args).env("AILERON_STATE_DIR", "/proc/self/fd").fail(1);
+        let error = outcome.error();
+        assert_eq!(error["kind"], "state_dir", "{args:?}: {error}");
+        assert!(error["path"].as_str().unwrap().starts_with("/proc/"), "{args:?}: {error}");
+        assert_eq!(error["step"], "make a file in the state directory", "{args:?}: {error}");
+        assert!(outcome.took < PROMPT, "{outcome:?}");
+    }
+}

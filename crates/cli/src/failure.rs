@@ -337,7 +337,7 @@ impl From<EnsureError> for Failure {
                     .hint("something removes it as fast as it is made: find out what, or name another with --state-dir")
             }
             _ => match error {
-                EnsureError::StateDir(error) => error.into(),
+                EnsureError::StateDir(error) | EnsureError::Gate(AcquireError::StateDir(error)) => error.into(),
                 EnsureError::Probe(error) => error.into(),
                 EnsureError::Gate(error) => {
                     Self { step: Some("use the start gate".to_owned()), ..error.into() }

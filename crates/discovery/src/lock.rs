@@ -274,11 +274,19 @@ fn open_to_lock(
 ) -> Result<Option<File>, AcquireError> {
     let name = state_dir.tool().file_name(which);
     let path = || state_dir.path(which);
-    let file = match dir.open_file(&name, How::Lock) {
+    // Once more where the directory still stands: something may have taken the file away at the very moment.
+    let opened = dir.open_file(&name, How::Lock).or_else(|error| {
+        if takes_no_file(state_dir, dir, &error) { dir.open_file(&name, How::Lock) } else { Err(error) }
+    });
+    let file = match opened {
         Ok(file) => file,
         Err(source) => {
             return match dir.odd_kind(&name) {
                 Some(kind) => Err(AcquireError::NotAFile { path: path(), kind }),
+                None if takes_no_file(state_dir, dir, &source) => {
+                    let path = state_dir.root().to_owned();
+                    Err(StateDirError::Io { step: "make a file in the state directory", path, source }.into())
+                }
                 // Creating in a directory that was removed under its handle is ENOENT (open(2)).
                 None if sys::proves_absence(&source) => Ok(None),
                 None => Err(AcquireError::Io { step: OPEN, path: path(), source }),
@@ -294,6 +302,11 @@ fn open_to_lock(
         return Ok(Some(file));
     }
     Err(AcquireError::NotAFile { path: path(), kind: dir.odd_kind(&name).unwrap_or("no file") })
+}
+
+/// Whether nothing can be made in the directory though it is the one at the path: `/proc/self/fd`, for one.
+fn takes_no_file(state_dir: &StateDir, dir: &DirHandle, error: &io::Error) -> bool {
+    sys::proves_absence(error) && dir.stands_at(state_dir.root()).unwrap_or(false)
 }
 
 /// The self-test. A file that was replaced since proves nothing either way and is left to the watcher.
