@@ -192,3 +192,22 @@ fn p8_a_directory_in_which_no_file_can_be_made_is_named() {
         assert!(outcome.took < PROMPT, "{outcome:?}");
     }
 }
+
+/// P6: the lock decides and not the hold. An owner whose record is gone is about to restore it.
+#[test]
+fn p6_a_hold_keeps_nobody_from_a_daemon_that_runs() {
+    let bench = bench!();
+    let daemon = bench.start(&[]);
+    fs::write(bench.file("hold"), "").unwrap();
+    for damaged in [Some("{"), None] {
+        match damaged {
+            Some(text) => fs::write(bench.file("daemon.json"), text).unwrap(),
+            None => fs::remove_file(bench.file("daemon.json")).unwrap(),
+        }
+        let outcome = bench.aileron(&["url"]).succeed();
+        assert_eq!(outcome.stdout.trim(), daemon.url());
+    }
+    daemon.process.kill();
+    daemon.process.wait(PROMPT);
+    bench.aileron(&["url"]).fail(8);
+}
