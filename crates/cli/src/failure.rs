@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aileron_discovery::process::Elsewhere;
+use aileron_discovery::process::{self, Elsewhere};
 use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{AcquireError, Barrier, HoldError, ProbeError, Shortage, StateDirError};
 use aileron_server::{RunError, ServeError};
@@ -104,6 +104,12 @@ impl Failure {
 
     pub(crate) fn has_path(&self) -> bool {
         self.path.is_some()
+    }
+
+    /// The process that was launched or is waited for, if it is stopped by a signal or a debugger: it is not slow.
+    pub(crate) fn paused(&self) -> Option<u32> {
+        let launched = self.launch.as_ref().filter(|launch| launch.end.is_none())?;
+        process::is_paused(launched.pid).then_some(launched.pid)
     }
 
     /// Whether it says which process was launched or is waited for.
