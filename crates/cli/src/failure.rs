@@ -313,7 +313,7 @@ impl From<EnsureError> for Failure {
                     Elsewhere::Namespace => format!("in another container or namespace of `{host}`"),
                 };
                 of("elsewhere", ExitStatus::Elsewhere).step("reach the daemon").hint(&format!(
-                    "it is pid {pid} {place}: use it there, or another directory here with --state-dir"
+                    "its record names pid {pid} {place}: use it there, or another directory here with --state-dir"
                 ))
             }
             EnsureError::StartInProgress { step, pid, elapsed } => {
@@ -368,6 +368,9 @@ impl From<StopError> for Failure {
                 .hint("it was told to end, and finishes what it has accepted: wait for it, or `aileron daemon stop --force` kills it"),
             StopError::PortOpen { .. } => of("port_open", ExitStatus::Failed)
                 .hint("see who listens there (`ss -ltnp`): a child of its, or somebody who has taken the port since"),
+            StopError::Unseen { lock, .. } => of("unseen", ExitStatus::Failed)
+                .at(lock)
+                .hint("run it where `/proc` shows the daemon, or make the lock readable again (`chmod 600`), and say it again"),
             StopError::Signal { .. } => {
                 of("signal", ExitStatus::Failed).hint("run it as the user whose daemon it is, and outside of a sandbox")
             }
@@ -375,9 +378,6 @@ impl From<StopError> for Failure {
                 StopError::StateDir(error) => error.into(),
                 StopError::Probe(error) => error.into(),
                 StopError::Gate(error) => {
-            StopError::Unseen { lock, .. } => of("unseen", ExitStatus::Failed)
-                .at(lock)
-                .hint("run it where `/proc` shows the daemon, or make the lock readable again (`chmod 600`), and say it again"),
                     Self { step: Some("use the start gate".to_owned()), ..error.into() }
                 }
                 StopError::Hold(error) => error.into(),
