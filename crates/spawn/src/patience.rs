@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn another_kind_of_silence_is_waited_for_anew() {
         let begun = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
-        let mut unproved = Unproved::since(begun, Deadline::after(Duration::from_secs(60)));
+        let mut unproved = Unproved::since(begun, Deadline::after(Duration::from_mins(1)));
         let temp = tempfile::tempdir().unwrap();
         let file = aileron_discovery::file_identity(temp.path()).unwrap();
         let mut waited =
