@@ -160,8 +160,9 @@ pub(crate) enum Daemon {
         after_help = "Example:\n  aileron daemon unit systemd > ~/.config/systemd/user/aileron.service"
     )]
     Unit(Unit),
-    /// The daemon that a client launches; not to be typed
-    #[command(hide = true)]
+    /// The daemon that a client launches. Not to be typed, so that clap, and whatever is made of what clap knows (help,
+    /// completions, manual), does not know of it: `Args::short_cut` does.
+    #[command(skip)]
     Serve(Serve),
 }
 
@@ -300,7 +301,13 @@ mod tests {
         let serve = "daemon serve --bind 127.0.0.1:0 --idle-timeout 90ms --drain-timeout 10000ms --lock-poll-interval 3s \
                      --no-lock-events --log-max-size 4096 --launch-fd 7";
         let with_dir = format!("--state-dir /a {serve}");
-        for line in ["url", "--state-dir /a url", "daemon status", serve, &with_dir] {
+        for line in [serve, &with_dir] {
+            let short = Args::short_cut(&words(line)).unwrap_or_else(|| panic!("{line}"));
+            let Command::Daemon(Daemon::Serve(serve)) = short.command else { panic!("{line}") };
+            assert_eq!((serve.launch_fd, serve.options.log_max_size), (7, Some(4096)));
+            assert_eq!(short.global.state_dir.is_some(), line.starts_with("--"));
+        }
+        for line in ["url", "--state-dir /a url", "daemon status"] {
             let short = Args::short_cut(&words(line)).unwrap_or_else(|| panic!("{line}"));
             match Args::try_parse_from([vec![OsString::from("aileron")], words(line)].concat()) {
                 Ok(whole) => assert_eq!(format!("{short:?}"), format!("{whole:?}"), "{line}"),

@@ -207,6 +207,18 @@ mod tests {
 
     #[test]
     fn the_hidden_entry_has_no_page() {
+        let mut command = Args::command();
+        command.build();
+        let daemon = command.find_subcommand("daemon").unwrap();
+        for page in [whole(), page(daemon, false).unwrap()] {
+            let page = page.replace("\\-", "-");
+            assert!(!page.contains("launch-fd") && !page.contains("serve "), "{page}");
+        }
+    }
+
+    /// `docs/environment.md` has each variable of the manual, and no other.
+    #[test]
+    fn the_page_of_the_variables_has_all_of_them() {
         let page = whole().replace("\\-", "-");
         assert!(!page.contains("launch-fd") && !page.contains("daemon serve"));
     }
