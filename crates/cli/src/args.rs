@@ -44,7 +44,8 @@ impl Args {
     /// What clap has to say: of what it does not understand, and where help or the version is asked for.
     pub(crate) fn of_this_process() -> Result<Self, clap::Error> {
         let words: Vec<OsString> = std::env::args_os().collect();
-        Self::short_cut(words.get(1..).unwrap_or_default()).map_or_else(|| Self::try_parse_from(&words), Ok)
+        Self::short_cut(words.get(1..).unwrap_or_default())
+            .map_or_else(|| Self::try_parse_from(helped(words)), Ok)
     }
 
     /// The lines that scripts and clients write all day, understood without having clap build every command with every
@@ -66,6 +67,15 @@ impl Args {
         };
         Some(Self { global: Global { state_dir, ..Global::default() }, command })
     }
+}
+
+/// `help COMMAND…` is `COMMAND… --help`. A subcommand of clap's own would stand in every list of commands, and below each.
+fn helped(mut words: Vec<OsString>) -> Vec<OsString> {
+    if words.get(1).is_some_and(|word| word == "help") {
+        words.remove(1);
+        words.push("--help".into());
+    }
+    words
 }
 
 fn is_an_option(word: &OsStr) -> bool {
@@ -184,7 +194,7 @@ pub(crate) struct DaemonOptions {
     /// Use no file events, the poll alone [AILERON_NO_LOCK_EVENTS]
     #[arg(long)]
     pub(crate) no_lock_events: bool,
-    /// Size at which the log is rotated [AILERON_LOG_MAX_SIZE; default: 10485760]
+    /// Size at which the log is rotated, 4096 at least [AILERON_LOG_MAX_SIZE; default: 10485760]
     #[arg(long, value_name = "BYTES")]
     pub(crate) log_max_size: Option<u64>,
 }
