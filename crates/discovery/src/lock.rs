@@ -7,7 +7,8 @@
 //! the *directory*, for the directory may be what was replaced.
 //!
 //! *Somebody looks.* A probe takes a shared flock for a microsecond, and a child between `fork` and `exec` holds a copy of
-//! its parent's. A starter that tried once would call either "already running"; so it tries for [`PATIENCE`].
+//! its parent's. A starter that tried once would call either "already running"; so it tries for [`PATIENCE`], or until the
+//! holder is proved to be a daemon that has just come up.
 //!
 //! *The file system lies.* Some grant every flock. A second open file description must be refused while the first holds
 //! the lock; if it is not, there is no way to have one daemon here, and that is an error, not a silent second daemon.
@@ -22,10 +23,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ownership::{Held, Look, Ownership};
+use crate::process::prove_recorded;
 use crate::sys::{self, Denial, DirHandle, How};
 use crate::{
-    Barrier, Deadline, Epoch, ExitRecord, NotOwner, StateDir, StateDirError, StateFile, failpoint, record,
+    Advertisement, Barrier, Deadline, Epoch, ExitRecord, NotOwner, Reading, StateDir, StateDirError,
+    StateFile, failpoint, record,
 };
+
+/// How long somebody's look takes at the most, nearly always: who holds the lock for longer is worth a look himself.
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// Who has been there for less than this has come up beside this starter, and is not about to leave.
+const JUST: Duration = Duration::from_secs(1);
 
 /// How long a starter tries before it says that the lock is held.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -158,6 +167,9 @@ impl OwnerLock {
                     replacements += 1;
                 }
                 Attempt::Busy if deadline.passed() => return Err(AcquireError::Held { path }),
+                Attempt::Busy if deadline.elapsed() >= MOMENT && has_just_come_up(state_dir) => {
+                    return Err(AcquireError::Held { path });
+                }
                 Attempt::Busy => deadline.pause(Duration::from_millis(5)),
                 Attempt::Replaced => replacements += 1,
             }
@@ -231,6 +243,14 @@ impl Drop for OwnerLock {
         }
         failpoint!("unlocked");
     }
+}
+
+/// Whether the lock is held by a daemon that has just advertised itself, so that there is nothing to be patient for: two were
+/// launched, the first of them by a client that was killed over it. One that is older may be leaving.
+fn has_just_come_up(state_dir: &StateDir) -> bool {
+    let Ok(Reading::Present(record)) = Advertisement::read(state_dir) else { return false };
+    let Ok(lock) = sys::path_identity(&state_dir.path(StateFile::Lock)) else { return false };
+    prove_recorded(&record, lock).is_ok_and(|owner| owner.age().is_some_and(|age| age < JUST))
 }
 
 /// One try at a lock file.
