@@ -117,6 +117,10 @@ impl Owner {
         // Of a lock that may not be looked at the end of the process has to tell.
         let is_hidden = || probe_lock(state_dir).is_err_and(|error| error.is_denied());
         if !ended || !(is_hidden() || is_released(state_dir, self.lock, &after)) {
+            // It is gone, and its lock cannot be looked at: that is what is the matter.
+            if ended && let Err(error) = probe_lock(state_dir) {
+                return Err(error.into());
+            }
             return Err(StopError::StillRunning { pid, elapsed: deadline.elapsed() });
         }
         // Of a process that was not proved its lock has to, the very one that it held.
