@@ -186,7 +186,10 @@ fn plain() -> Produced {
 
 fn running() -> Produced {
     let bench = bench!();
-    let mut all = vec![(URL, json(&bench, &["url"])), (URL, json(&bench, &["daemon", "start"]))];
+    let mut all = vec![
+        (URL, json(&bench, &["url"])),
+        (URL, json(&bench, &["daemon", "start", "--idle-timeout", "1h"])),
+    ];
     all.push(status(&bench, 0));
     all.push((STOP, json(&bench, &["daemon", "stop", "--hold"])));
     all.push(status(&bench, 3));

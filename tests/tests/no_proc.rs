@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use aileron_tests::{End, Mount, PROMPT, bench, in_own_mounts, until};
+use aileron_tests::http::{read_answer, send};
+use aileron_tests::{End, Mount, PROMPT, bench, in_own_mounts, set_mode, until};
 
 /// An empty `/proc` over the daemon's clients, and not over the daemon.
 #[test]
@@ -44,5 +45,33 @@ fn p8_a_launch_without_proc_names_it() {
         assert!(!ready.is_empty() && found.stdout.starts_with("http://127.0.0.1:"), "{found:?}");
         assert_eq!(stop.end, End::Status(0), "{stop:?}");
         assert!(running.process.ends_within(PROMPT));
+    });
+}
+
+/// P13: its port closes when its drain begins. Where neither the process nor the lock may be looked at, nobody can say that it has
+/// ended, and so nobody says it.
+#[test]
+fn p13_a_closed_port_alone_is_no_end() {
+    in_own_mounts(|| {
+        let bench = bench!();
+        let user = bench.lone_user();
+        let running = bench.embedder(bench.programs().service, &[]).user(user).start();
+        let daemon = bench.ready(&running);
+        let mut in_flight = send(daemon.address, &daemon.request("GET", "/hang/3000")).unwrap();
+        until("the request is in flight", PROMPT, || (daemon.view()["in_flight"] == 1).then_some(()));
+        set_mode(&bench.file("daemon.lock"), 0o000);
+        let mount = Mount::tmpfs(Path::new("/proc"), "");
+        let stop = bench.aileron(&["--json", "stop"]).user(user).run();
+        let lived = daemon.process.is_alive();
+        mount.detach();
+        assert!(lived, "it was to be draining still: {stop:?}");
+        assert_eq!(stop.end, End::Status(1), "{stop:?}");
+        let error = stop.error();
+        assert_eq!(error["kind"], "unseen", "{error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("process") && message.contains("lock"), "{error}");
+        assert_eq!(error["path"], bench.file("daemon.lock").to_str().unwrap());
+        assert_eq!(read_answer(&mut in_flight).unwrap().body, "done");
+        assert_eq!(daemon.process.wait(PROMPT), End::Status(0), "it had taken the request");
     });
 }

@@ -331,3 +331,30 @@ fn a_hold_that_cannot_be_cleared_leaves_the_old_one_serving() {
     bench.only(&old);
     assert_eq!(old.view()["state"], "ready");
 }
+
+/// The gate of a restart is deleted, and another client makes a new one: it keeps nobody out any more, and whoever has the new
+/// one is waited for like anybody's.
+#[test]
+fn p7_a_second_gate_during_a_restart_is_waited_for() {
+    let bench = bench!();
+    let old = bench.service(&[]);
+    let _waiting = keep_busy(&old, 1500);
+    let restarting = bench.aileron(&["--json", "daemon", "restart"]).start();
+    is_draining(&old);
+    fs::remove_file(bench.file("start.lock")).unwrap();
+    let second = lock_file(&bench.file("start.lock"));
+    assert_eq!(old.process.wait(PROMPT), End::Status(0));
+    let switches = || -> u32 { restarting.process.status_line("voluntary_ctxt_switches").parse().unwrap() };
+    let before = switches();
+    until("it waits for the second gate", PROMPT, || (switches() > before + 20).then_some(()));
+    assert!(restarting.process.is_alive() && bench.daemons().is_empty(), "nothing is launched");
+    drop(second);
+    let outcome = restarting.finish(4 * PROMPT);
+    let new = bench.daemon();
+    assert_eq!(
+        (&outcome.json()["outcome"], &outcome.json()["url"]),
+        (&"restarted".into(), &new.url().into())
+    );
+    assert_eq!(new.log.events("ready").len(), 2, "one launch");
+    bench.only(&new);
+}

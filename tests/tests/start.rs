@@ -155,3 +155,59 @@ fn a_result_that_cannot_be_written_is_a_failure() {
     }
     bench.aileron(&["stop"]).succeed();
 }
+
+/// What a daemon runs with is settled at its start. Whoever asks for something else of one that runs is told.
+#[test]
+fn options_that_come_too_late_are_named() {
+    let bench = bench!();
+    let start = |options: &[&str]| bench.aileron(&["--json", "daemon", "start"]).args(options).succeed();
+    let first = start(&["--idle-timeout", "1h"]);
+    assert_eq!((&first.json()["options_in_force"], first.stderr.as_str()), (&true.into(), ""));
+    for same in [&["--idle-timeout", "60m"][..], &["--drain-timeout", "10s", "--bind", "127.0.0.1:0"]] {
+        let outcome = start(same);
+        assert_eq!((&outcome.json()["options_in_force"], outcome.stderr.as_str()), (&true.into(), ""));
+    }
+    let none = start(&[]);
+    assert!(none.json()["options_in_force"].is_null() && none.stderr.is_empty(), "{none:?}");
+    let other = start(&["--idle-timeout", "2h", "--drain-timeout", "10s", "--no-lock-events"]);
+    assert_eq!(other.json()["options_in_force"], false);
+    let restart = "aileron daemon restart --idle-timeout 7200000ms --no-lock-events`";
+    assert!(other.stderr.contains(restart), "{other:?}");
+    let variable = bench.aileron(&["daemon", "start"]).env("AILERON_LOG_MAX_SIZE", "8192").succeed();
+    assert!(variable.stderr.contains("--log-max-size 8192"), "{variable:?}");
+    let quiet = bench.aileron(&["--quiet", "daemon", "start", "--idle-timeout", "2h"]).succeed();
+    assert_eq!(quiet.stderr, "");
+}
+
+/// A directory that is there, is this user's, and takes no file, is no gate that somebody holds.
+#[test]
+fn p8_a_directory_in_which_no_file_can_be_made_is_named() {
+    let bench = bench!();
+    for args in [&["--json", "url"][..], &["--json", "daemon", "run"], &["--json", "stop", "--hold"]] {
+        let outcome = bench.aileron(args).env("AILERON_STATE_DIR", "/proc/self/fd").fail(1);
+        let error = outcome.error();
+        assert_eq!(error["kind"], "state_dir", "{args:?}: {error}");
+        assert!(error["path"].as_str().unwrap().starts_with("/proc/"), "{args:?}: {error}");
+        assert_eq!(error["step"], "make a file in the state directory", "{args:?}: {error}");
+        assert!(outcome.took < PROMPT, "{outcome:?}");
+    }
+}
+
+/// P6: the lock decides and not the hold. An owner whose record is gone is about to restore it.
+#[test]
+fn p6_a_hold_keeps_nobody_from_a_daemon_that_runs() {
+    let bench = bench!();
+    let daemon = bench.start(&[]);
+    fs::write(bench.file("hold"), "").unwrap();
+    for damaged in [Some("{"), None] {
+        match damaged {
+            Some(text) => fs::write(bench.file("daemon.json"), text).unwrap(),
+            None => fs::remove_file(bench.file("daemon.json")).unwrap(),
+        }
+        let outcome = bench.aileron(&["url"]).succeed();
+        assert_eq!(outcome.stdout.trim(), daemon.url());
+    }
+    daemon.process.kill();
+    daemon.process.wait(PROMPT);
+    bench.aileron(&["url"]).fail(8);
+}

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use aileron_tests::{Bench, PROMPT, Tree, bench};
+use aileron_tests::{Bench, PROMPT, Tree, bench, lock_file};
 
 /// The text, with this exit status; every line fits, unless one word (a path) is longer.
 fn text(bench: &Bench, exit_status: i32) -> String {
@@ -115,4 +115,33 @@ fn a_long_path_stays_whole() {
     let outcome = bench.aileron(&["daemon", "status", "--state-dir"]).arg(&long).fail(3);
     let path = Path::new(&long).join("daemon.log");
     assert!(outcome.stdout.lines().any(|line| line.ends_with(path.to_str().unwrap())), "{}", outcome.stdout);
+}
+
+/// A pid is a hint (P6): one that the record names and nobody has proved may be anybody's by now, and is shown as what the record
+/// says, never as the daemon's.
+#[test]
+fn a_pid_that_only_the_record_names_is_not_the_daemons() {
+    let bench = bench!();
+    let daemon = bench.start(&[]);
+    daemon.process.kill();
+    daemon.process.wait(PROMPT);
+    let _stranger = lock_file(&bench.file("daemon.lock"));
+    let mut record = daemon.record.clone();
+    let mut claims = |change: fn(&mut serde_json::Value), state: &str, exit_status| {
+        change(&mut record);
+        fs::write(bench.file("daemon.json"), record.to_string()).unwrap();
+        let outcome =
+            bench.aileron(&["--timeout", "1s", "--json", "daemon", "status"]).fail(exit_status).json();
+        assert_eq!(
+            (&outcome["state"], &outcome["pid"]),
+            (&state.into(), &serde_json::Value::Null),
+            "{outcome}"
+        );
+        let why = outcome["why"].as_str().unwrap();
+        assert!(why.contains(&format!("its record names pid {}", std::process::id())), "{why}");
+        let first = text(&bench, exit_status).lines().next().unwrap().to_owned();
+        assert_eq!(first, state, "no pid in the first line");
+    };
+    claims(|record| record["pid"] = std::process::id().into(), "unresponsive", 4);
+    claims(|record| record["process"]["boot_id"] = "another".into(), "elsewhere", 5);
 }

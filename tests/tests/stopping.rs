@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use aileron_tests::http::{read_answer, send};
-use aileron_tests::{Daemon, End, PROMPT, Tree, bench, lock_file, until};
+use aileron_tests::{Daemon, End, PROMPT, Process, Tree, bench, lock_file, set_mode, until};
 
 /// At the very moment at which `stop` has returned.
 fn assert_stopped(bench: &aileron_tests::Bench, daemon: &Daemon) {
@@ -243,4 +243,71 @@ fn p14_who_keeps_the_directory_locked_is_named() {
     drop(writer.stdin.take());
     writer.wait().unwrap();
     bench.aileron(&["url"]).succeed();
+}
+
+/// The directory is refused while a stop waits, for its mode or its owner: that says nothing of the lock, so nobody says that
+/// all is free. Where it is put right in time, it is.
+#[test]
+fn p13_a_directory_that_is_refused_meanwhile_is_not_taken_for_an_end() {
+    let others = |path: &std::path::Path| set_mode(path, 0o777);
+    let given_away = |path: &std::path::Path| std::os::unix::fs::chown(path, Some(65534), None).unwrap();
+    let put_right = |path: &std::path::Path| {
+        set_mode(path, 0o700);
+        std::os::unix::fs::chown(path, Some(0), None).expect("this test must be run as root");
+    };
+    for (spoil, what) in [(&others as &dyn Fn(&std::path::Path), "chmod 700"), (&given_away, "uid 65534")] {
+        for in_time in [false, true] {
+            let bench = bench!();
+            let daemon = bench.service(&[]);
+            let _in_flight = send(daemon.address, &daemon.request("GET", "/hang/1000")).unwrap();
+            until("the request is in flight", PROMPT, || (daemon.view()["in_flight"] == 1).then_some(()));
+            let timeout = if in_time { "20s" } else { "2s" };
+            let stop = bench.aileron(&["--json", "--timeout", timeout, "stop"]).start();
+            until("it drains", PROMPT, || TcpStream::connect(daemon.address).is_err().then_some(()));
+            spoil(&bench.state());
+            daemon.process.wait(PROMPT);
+            if in_time {
+                assert!(stop.process.is_alive(), "{what}: it cannot know yet");
+                put_right(&bench.state());
+                assert_eq!(stop.finish(PROMPT).end, End::Status(0), "{what}");
+                assert_stopped(&bench, &daemon);
+            } else {
+                let outcome = stop.finish(PROMPT);
+                put_right(&bench.state());
+                assert_eq!(outcome.end, End::Status(1), "{what}: {outcome:?}");
+                assert_eq!(outcome.error()["kind"], "state_dir", "{outcome:?}");
+                assert!(outcome.stderr.contains(what), "{outcome:?}");
+            }
+        }
+    }
+}
+
+/// A child of the daemon between `fork` and `exec` has its program, its arguments and its lock, and is no daemon of its own: it is
+/// not listed, and not signalled.
+#[test]
+fn p9_a_child_between_fork_and_exec_is_not_the_daemon() {
+    let bench = bench!();
+    let program = bench.named(bench.programs().service, "aileron");
+    let running = bench.embedder(&program, &[]).start();
+    let daemon = bench.ready(&running);
+    let child: u32 = daemon.ask("GET", "/fork").unwrap().body.parse().unwrap();
+    let child = Process::open(child).unwrap();
+    let listed = bench.aileron(&["--json", "daemon", "ps"]).succeed().json();
+    let listed: Vec<u64> =
+        listed["daemons"].as_array().unwrap().iter().filter_map(|one| one["pid"].as_u64()).collect();
+    assert!(listed.contains(&daemon.process.pid().into()), "{listed:?}");
+    assert!(!listed.contains(&child.pid().into()), "{listed:?}");
+    let holders = aileron_discovery::process::find_holders(&aileron_cli::tool()).unwrap();
+    let holds = |pid| holders.iter().any(|holder| holder.process.pid == pid);
+    assert!(holds(daemon.process.pid()) && !holds(child.pid()), "{holders:?}");
+    // Nobody answers, and no record tells: only the lock does.
+    daemon.process.freeze();
+    fs::write(bench.file("daemon.json"), "{").unwrap();
+    let outcome = bench.aileron(&["--timeout", "2s", "stop", "--force"]).fail(1);
+    assert_eq!(daemon.process.wait(PROMPT), End::Signal(9), "{outcome:?}");
+    assert!(child.is_alive(), "it was sent nothing, and has the lock still: {outcome:?}");
+    child.kill();
+    child.wait(PROMPT);
+    bench.aileron(&["stop"]).succeed();
+    drop(lock_file(&bench.file("daemon.lock")));
 }

@@ -13,6 +13,9 @@ pub(crate) fn on_directory(error: &StateDirError) -> (&'static str, String) {
         StateDirError::NoHome { .. } => {
             ("choose the state directory", "set HOME, or name one with --state-dir".to_owned())
         }
+        StateDirError::Io { step, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            (*step, "nothing can be made there: name another with --state-dir".to_owned())
+        }
         StateDirError::Io { step, source, .. } => (*step, barred(source.kind()).to_owned()),
         StateDirError::Symlink { path } => (
             OPEN,

@@ -44,7 +44,8 @@ impl Args {
     /// What clap has to say: of what it does not understand, and where help or the version is asked for.
     pub(crate) fn of_this_process() -> Result<Self, clap::Error> {
         let words: Vec<OsString> = std::env::args_os().collect();
-        Self::short_cut(words.get(1..).unwrap_or_default()).map_or_else(|| Self::try_parse_from(&words), Ok)
+        Self::short_cut(words.get(1..).unwrap_or_default())
+            .map_or_else(|| Self::try_parse_from(helped(words)), Ok)
     }
 
     /// The lines that scripts and clients write all day, understood without having clap build every command with every
@@ -66,6 +67,15 @@ impl Args {
         };
         Some(Self { global: Global { state_dir, ..Global::default() }, command })
     }
+}
+
+/// `help COMMAND…` is `COMMAND… --help`. A subcommand of clap's own would stand in every list of commands, and below each.
+fn helped(mut words: Vec<OsString>) -> Vec<OsString> {
+    if words.get(1).is_some_and(|word| word == "help") {
+        words.remove(1);
+        words.push("--help".into());
+    }
+    words
 }
 
 fn is_an_option(word: &OsStr) -> bool {
@@ -160,8 +170,9 @@ pub(crate) enum Daemon {
         after_help = "Example:\n  aileron daemon unit systemd > ~/.config/systemd/user/aileron.service"
     )]
     Unit(Unit),
-    /// The daemon that a client launches; not to be typed
-    #[command(hide = true)]
+    /// The daemon that a client launches. Not to be typed, so that clap, and whatever is made of what clap knows (help,
+    /// completions, manual), does not know of it: `Args::short_cut` does.
+    #[command(skip)]
     Serve(Serve),
 }
 
@@ -183,7 +194,7 @@ pub(crate) struct DaemonOptions {
     /// Use no file events, the poll alone [AILERON_NO_LOCK_EVENTS]
     #[arg(long)]
     pub(crate) no_lock_events: bool,
-    /// Size at which the log is rotated [AILERON_LOG_MAX_SIZE; default: 10485760]
+    /// Size at which the log is rotated, 4096 at least [AILERON_LOG_MAX_SIZE; default: 10485760]
     #[arg(long, value_name = "BYTES")]
     pub(crate) log_max_size: Option<u64>,
 }
@@ -300,7 +311,13 @@ mod tests {
         let serve = "daemon serve --bind 127.0.0.1:0 --idle-timeout 90ms --drain-timeout 10000ms --lock-poll-interval 3s \
                      --no-lock-events --log-max-size 4096 --launch-fd 7";
         let with_dir = format!("--state-dir /a {serve}");
-        for line in ["url", "--state-dir /a url", "daemon status", serve, &with_dir] {
+        for line in [serve, &with_dir] {
+            let short = Args::short_cut(&words(line)).unwrap_or_else(|| panic!("{line}"));
+            let Command::Daemon(Daemon::Serve(serve)) = short.command else { panic!("{line}") };
+            assert_eq!((serve.launch_fd, serve.options.log_max_size), (7, Some(4096)));
+            assert_eq!(short.global.state_dir.is_some(), line.starts_with("--"));
+        }
+        for line in ["url", "--state-dir /a url", "daemon status"] {
             let short = Args::short_cut(&words(line)).unwrap_or_else(|| panic!("{line}"));
             match Args::try_parse_from([vec![OsString::from("aileron")], words(line)].concat()) {
                 Ok(whole) => assert_eq!(format!("{short:?}"), format!("{whole:?}"), "{line}"),

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aileron_discovery::process::Elsewhere;
+use aileron_discovery::process::{self, Elsewhere};
 use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{AcquireError, Barrier, HoldError, ProbeError, Shortage, StateDirError};
 use aileron_server::{RunError, ServeError};
@@ -104,6 +104,12 @@ impl Failure {
 
     pub(crate) fn has_path(&self) -> bool {
         self.path.is_some()
+    }
+
+    /// The process that was launched or is waited for, if it is stopped by a signal or a debugger: it is not slow.
+    pub(crate) fn paused(&self) -> Option<u32> {
+        let launched = self.launch.as_ref().filter(|launch| launch.end.is_none())?;
+        process::is_paused(launched.pid).then_some(launched.pid)
     }
 
     /// Whether it says which process was launched or is waited for.
@@ -307,7 +313,7 @@ impl From<EnsureError> for Failure {
                     Elsewhere::Namespace => format!("in another container or namespace of `{host}`"),
                 };
                 of("elsewhere", ExitStatus::Elsewhere).step("reach the daemon").hint(&format!(
-                    "it is pid {pid} {place}: use it there, or another directory here with --state-dir"
+                    "its record names pid {pid} {place}: use it there, or another directory here with --state-dir"
                 ))
             }
             EnsureError::StartInProgress { step, pid, elapsed } => {
@@ -337,7 +343,7 @@ impl From<EnsureError> for Failure {
                     .hint("something removes it as fast as it is made: find out what, or name another with --state-dir")
             }
             _ => match error {
-                EnsureError::StateDir(error) => error.into(),
+                EnsureError::StateDir(error) | EnsureError::Gate(AcquireError::StateDir(error)) => error.into(),
                 EnsureError::Probe(error) => error.into(),
                 EnsureError::Gate(error) => {
                     Self { step: Some("use the start gate".to_owned()), ..error.into() }
@@ -362,6 +368,9 @@ impl From<StopError> for Failure {
                 .hint("it was told to end, and finishes what it has accepted: wait for it, or `aileron daemon stop --force` kills it"),
             StopError::PortOpen { .. } => of("port_open", ExitStatus::Failed)
                 .hint("see who listens there (`ss -ltnp`): a child of its, or somebody who has taken the port since"),
+            StopError::Unseen { lock, .. } => of("unseen", ExitStatus::Failed)
+                .at(lock)
+                .hint("run it where `/proc` shows the daemon, or make the lock readable again (`chmod 600`), and say it again"),
             StopError::Signal { .. } => {
                 of("signal", ExitStatus::Failed).hint("run it as the user whose daemon it is, and outside of a sandbox")
             }

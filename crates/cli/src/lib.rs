@@ -59,7 +59,11 @@ fn not_understood(error: &clap::Error) -> ExitCode {
     if error.use_stderr() && wants_json {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        output::Output::document_failure(&failure::Failure::usage(message));
+        let tips: Vec<&str> =
+            text.lines().filter_map(|line| line.trim_start().strip_prefix("tip: ")).collect();
+        let failure = failure::Failure::usage(message);
+        let failure = if tips.is_empty() { failure } else { failure.hint(&tips.join("; ")) };
+        output::Output::document_failure(&failure);
         return ExitStatus::Usage.into();
     }
     let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done };

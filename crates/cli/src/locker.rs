@@ -16,6 +16,9 @@ const TABLE: Duration = Duration::from_secs(1);
 impl Failure {
     /// With advice about whoever keeps the lock or the gate of `dir`, where that is what the failure is about.
     pub(crate) fn in_view_of(self, dir: &StateDir) -> Self {
+        if let Some(pid) = self.paused() {
+            return self.hint(&format!("{}; then try again", goes_on(pid)));
+        }
         let (file, advise): (_, fn(Self, Option<&Locker>) -> Self) = match self.kind() {
             "unresponsive" => (StateFile::Lock, silent),
             "already_running" => (StateFile::Lock, held),
@@ -37,7 +40,7 @@ fn silent(failure: Failure, locker: Option<&Locker>) -> Failure {
     let force = "`aileron daemon stop --force` ends it";
     match locker {
         Some(locker) if locker.is_daemon && locker.is_paused => {
-            failure.hint(&format!("{}; {force}", goes_on(locker)))
+            failure.hint(&format!("{}; {force}", goes_on(locker.process.pid)))
         }
         Some(locker) if locker.is_daemon => failure.hint(&format!(
             "pid {} holds the lock and does not answer: `aileron daemon logs` may say why, {force}",
@@ -50,7 +53,7 @@ fn silent(failure: Failure, locker: Option<&Locker>) -> Failure {
 /// A lock that somebody else has, who may well be about to answer.
 fn held(failure: Failure, locker: Option<&Locker>) -> Failure {
     match locker {
-        Some(locker) if locker.is_daemon && locker.is_paused => failure.hint(&goes_on(locker)),
+        Some(locker) if locker.is_daemon && locker.is_paused => failure.hint(&goes_on(locker.process.pid)),
         Some(locker) if locker.is_daemon => failure.hint(&format!(
             "pid {} is starting, leaving, or does not answer: `aileron daemon status` says which",
             locker.process.pid
@@ -76,7 +79,7 @@ fn still_running(failure: Failure, locker: Option<&Locker>) -> Failure {
             let forced =
                 failure.advice().and_then(|advice| advice.split('`').find(|word| word.contains("--force")));
             let forced = forced.map(|command| format!("; `{command}` kills it")).unwrap_or_default();
-            failure.hint(&format!("{} and end{forced}", goes_on(locker)))
+            failure.hint(&format!("{} and end{forced}", goes_on(locker.process.pid)))
         }
         _ => failure,
     }
@@ -85,7 +88,7 @@ fn still_running(failure: Failure, locker: Option<&Locker>) -> Failure {
 /// A gate that another client holds.
 fn busy(failure: Failure, locker: Option<&Locker>) -> Failure {
     match locker {
-        Some(locker) if locker.is_paused => failure.hint(&format!("{}; then try again", goes_on(locker))),
+        Some(locker) if locker.is_paused => failure.hint(&format!("{}; then try again", goes_on(locker.process.pid))),
         Some(locker) => failure.hint(&format!(
             "{} holds `start.lock`: try again when it has started or stopped its daemon, perhaps with a longer --timeout",
             named(locker)
@@ -94,8 +97,7 @@ fn busy(failure: Failure, locker: Option<&Locker>) -> Failure {
     }
 }
 
-fn goes_on(locker: &Locker) -> String {
-    let pid = locker.process.pid;
+fn goes_on(pid: u32) -> String {
     format!("pid {pid} is stopped by a signal or a debugger: `kill -CONT {pid}` lets it go on")
 }
 

@@ -61,6 +61,9 @@ pub(crate) fn timeout(tool: &Tool, global: &Global) -> Result<Option<Duration>, 
     Ok(timeout)
 }
 
+/// The least that a log may be capped at, in bytes: a page, some twenty lines.
+const LEAST_LOG: u64 = 4096;
+
 /// What was said of a daemon's configuration: by its options and, where one is not given, by its variable.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
@@ -93,10 +96,60 @@ impl Given {
                 .log_max_size
                 .map_or_else(|| variable(tool, "LOG_MAX_SIZE", bytes), |cap| Ok(Some(cap)))?,
         };
+        if given.log_max_size.is_some_and(|cap| cap < LEAST_LOG) {
+            let name = said_with(tool, "--log-max-size", "LOG_MAX_SIZE", options.log_max_size.is_some());
+            return Err(Failure::usage(format!("{name}: a log needs {LEAST_LOG} bytes at the least")));
+        }
         let config = given.over(&Config::new());
         config.check().map_err(|error| refused(tool, options, &config, &error))?;
         aileron_server::check_level(tool).map_err(|error| Failure::usage(error.to_string()))?;
         Ok(given)
+    }
+
+    /// Whether anything was said.
+    pub(crate) fn is_any(&self) -> bool {
+        self.bind.is_some()
+            || self.idle_timeout.is_some()
+            || self.drain_timeout.is_some()
+            || self.lock_poll_interval.is_some()
+            || self.file_events.is_some()
+            || self.log_max_size.is_some()
+    }
+
+    /// The command that has a daemon of another configuration replaced by one with what was said. `None`: it has all of it.
+    pub(crate) fn restart_from(&self, running: &Config) -> Option<String> {
+        let wanted = self.over(running);
+        // Any port is what it listens on.
+        let listens = wanted.bind.ip() == running.bind.ip() && wanted.bind.port() == 0;
+        let mut command = "aileron daemon restart".to_owned();
+        let begin = command.clone();
+        let mut say = |differs: bool, what: String| {
+            if differs {
+                command.push_str(&what);
+            }
+        };
+        let millis = |duration: Option<Duration>| duration.unwrap_or_default().as_millis();
+        say(wanted.bind != running.bind && !listens, format!(" --bind {}", wanted.bind));
+        say(
+            wanted.idle_timeout != running.idle_timeout,
+            format!(" --idle-timeout {}ms", millis(wanted.idle_timeout)),
+        );
+        say(
+            wanted.drain_timeout != running.drain_timeout,
+            format!(" --drain-timeout {}ms", wanted.drain_timeout.as_millis()),
+        );
+        say(
+            wanted.lock_poll_interval != running.lock_poll_interval,
+            format!(" --lock-poll-interval {}ms", millis(wanted.lock_poll_interval)),
+        );
+        let events = wanted.file_events != running.file_events;
+        say(events && wanted.file_events == FileEvents::Off, " --no-lock-events".to_owned());
+        say(wanted.log_max_size != running.log_max_size, format!(" --log-max-size {}", wanted.log_max_size));
+        // Only its variable says so.
+        if events && wanted.file_events == FileEvents::On {
+            command.insert_str(0, "AILERON_NO_LOCK_EVENTS=0 ");
+        }
+        (command != begin).then_some(command)
     }
 
     /// With everything that was not said as `base` has it.
@@ -108,7 +161,7 @@ impl Given {
             drain_timeout: self.drain_timeout.unwrap_or(base.drain_timeout),
             lock_poll_interval: self.lock_poll_interval.or(base.lock_poll_interval),
             file_events: self.file_events.unwrap_or(base.file_events),
-            log_max_size: self.log_max_size.unwrap_or(base.log_max_size).max(4096),
+            log_max_size: self.log_max_size.unwrap_or(base.log_max_size).max(LEAST_LOG),
             service_manager: base.service_manager,
         }
     }
@@ -221,8 +274,18 @@ mod tests {
         assert_eq!(over(DaemonOptions::default()), old);
         let said = DaemonOptions { idle_timeout: Some(Duration::ZERO), ..DaemonOptions::default() };
         assert_eq!(over(said), Config { idle_timeout: None, ..old.clone() });
-        let said = DaemonOptions { log_max_size: Some(1), ..DaemonOptions::default() };
+        let said = DaemonOptions { log_max_size: Some(4096), ..DaemonOptions::default() };
         assert_eq!(over(said), Config { log_max_size: 4096, ..old.clone() });
+        // Of an embedder's daemon, say.
+        let small = Config { log_max_size: 1, ..old.clone() };
+        let kept = Given::resolve(&unset, &DaemonOptions::default()).unwrap().over(&small);
+        assert_eq!(kept, Config { log_max_size: 4096, ..old.clone() });
+        for cap in [0, 1, 4095] {
+            let said = DaemonOptions { log_max_size: Some(cap), ..DaemonOptions::default() };
+            let failure = Given::resolve(&unset, &said).unwrap_err();
+            assert_eq!(failure.status, crate::ExitStatus::Usage);
+            assert_eq!(failure.message(), "--log-max-size: a log needs 4096 bytes at the least");
+        }
     }
 
     #[test]

@@ -255,6 +255,48 @@ fn a_launch_descriptor_that_is_none() {
     }
 }
 
+/// What the parser would advise a person is advised to a program as well.
+#[test]
+fn a_tip_is_a_hint_with_json() {
+    let place = Place::new();
+    let hint = |args: &[&str]| {
+        let output = run(place.aileron([&["--json"], args].concat()));
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let document: Value = serde_json::from_slice(&output.stderr).unwrap();
+        document["error"]["hint"].as_str().unwrap().to_owned()
+    };
+    assert!(hint(&["daemon", "strat"]).contains("'start'"), "{}", hint(&["daemon", "strat"]));
+    assert!(hint(&["daemon", "start", "--idle-time", "5s"]).contains("--idle-timeout"));
+    assert_eq!(hint(&["daemon", "stop", "now"]), "`aileron --help` lists what can be said");
+    // An option that is given as nothing is no option that was not given.
+    assert!(hint(&["--state-dir", "", "url"]).contains("--help"));
+    assert!(!place.home().join(".aileron").exists());
+}
+
+#[test]
+fn a_log_that_would_hold_nothing_is_refused() {
+    let place = Place::new();
+    for size in ["0", "1", "4095"] {
+        let said = refused(&place, size, 2, place.aileron(["daemon", "start", "--log-max-size", size]));
+        assert!(said.contains("--log-max-size: a log needs 4096 bytes at the least"), "{said}");
+        let mut command = place.aileron(["url"]);
+        command.env("AILERON_LOG_MAX_SIZE", size);
+        let said = refused(&place, size, 2, command);
+        assert!(said.contains("AILERON_LOG_MAX_SIZE: a log needs 4096 bytes"), "{said}");
+    }
+}
+
+#[test]
+fn help_is_had_either_way() {
+    let place = Place::new();
+    for words in [&[][..], &["daemon"], &["daemon", "restart"]] {
+        let asked = run(place.aileron([&["help"], words].concat()));
+        let usual = run(place.aileron([words, &["--help"]].concat()));
+        assert_eq!((asked.status.code(), asked.stdout), (Some(0), usual.stdout), "{words:?}");
+    }
+    refused(&place, "help of nothing", 2, place.aileron(["help", "nothing"]));
+}
+
 /// What a program needs of an error, whichever command it used.
 #[test]
 fn errors_are_documents_with_json() {

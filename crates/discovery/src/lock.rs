@@ -7,7 +7,8 @@
 //! the *directory*, for the directory may be what was replaced.
 //!
 //! *Somebody looks.* A probe takes a shared flock for a microsecond, and a child between `fork` and `exec` holds a copy of
-//! its parent's. A starter that tried once would call either "already running"; so it tries for [`PATIENCE`].
+//! its parent's. A starter that tried once would call either "already running"; so it tries for [`PATIENCE`], or until the
+//! holder is proved to be a daemon that has just come up.
 //!
 //! *The file system lies.* Some grant every flock. A second open file description must be refused while the first holds
 //! the lock; if it is not, there is no way to have one daemon here, and that is an error, not a silent second daemon.
@@ -22,10 +23,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ownership::{Held, Look, Ownership};
+use crate::process::prove_recorded;
 use crate::sys::{self, Denial, DirHandle, How};
 use crate::{
-    Barrier, Deadline, Epoch, ExitRecord, NotOwner, StateDir, StateDirError, StateFile, failpoint, record,
+    Advertisement, Barrier, Deadline, Epoch, ExitRecord, NotOwner, Reading, StateDir, StateDirError,
+    StateFile, failpoint, record,
 };
+
+/// How long somebody's look takes at the most, nearly always: who holds the lock for longer is worth a look himself.
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// Who has been there for less than this has come up beside this starter, and is not about to leave.
+const JUST: Duration = Duration::from_secs(1);
 
 /// How long a starter tries before it says that the lock is held.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -158,6 +167,9 @@ impl OwnerLock {
                     replacements += 1;
                 }
                 Attempt::Busy if deadline.passed() => return Err(AcquireError::Held { path }),
+                Attempt::Busy if deadline.elapsed() >= MOMENT && has_just_come_up(state_dir) => {
+                    return Err(AcquireError::Held { path });
+                }
                 Attempt::Busy => deadline.pause(Duration::from_millis(5)),
                 Attempt::Replaced => replacements += 1,
             }
@@ -233,6 +245,14 @@ impl Drop for OwnerLock {
     }
 }
 
+/// Whether the lock is held by a daemon that has just advertised itself, so that there is nothing to be patient for: two were
+/// launched, the first of them by a client that was killed over it. One that is older may be leaving.
+fn has_just_come_up(state_dir: &StateDir) -> bool {
+    let Ok(Reading::Present(record)) = Advertisement::read(state_dir) else { return false };
+    let Ok(lock) = sys::path_identity(&state_dir.path(StateFile::Lock)) else { return false };
+    prove_recorded(&record, lock).is_ok_and(|owner| owner.age().is_some_and(|age| age < JUST))
+}
+
 /// One try at a lock file.
 pub(crate) enum Attempt {
     Acquired(Ownership),
@@ -274,11 +294,19 @@ fn open_to_lock(
 ) -> Result<Option<File>, AcquireError> {
     let name = state_dir.tool().file_name(which);
     let path = || state_dir.path(which);
-    let file = match dir.open_file(&name, How::Lock) {
+    // Once more where the directory still stands: something may have taken the file away at the very moment.
+    let opened = dir.open_file(&name, How::Lock).or_else(|error| {
+        if takes_no_file(state_dir, dir, &error) { dir.open_file(&name, How::Lock) } else { Err(error) }
+    });
+    let file = match opened {
         Ok(file) => file,
         Err(source) => {
             return match dir.odd_kind(&name) {
                 Some(kind) => Err(AcquireError::NotAFile { path: path(), kind }),
+                None if takes_no_file(state_dir, dir, &source) => {
+                    let path = state_dir.root().to_owned();
+                    Err(StateDirError::Io { step: "make a file in the state directory", path, source }.into())
+                }
                 // Creating in a directory that was removed under its handle is ENOENT (open(2)).
                 None if sys::proves_absence(&source) => Ok(None),
                 None => Err(AcquireError::Io { step: OPEN, path: path(), source }),
@@ -294,6 +322,11 @@ fn open_to_lock(
         return Ok(Some(file));
     }
     Err(AcquireError::NotAFile { path: path(), kind: dir.odd_kind(&name).unwrap_or("no file") })
+}
+
+/// Whether nothing can be made in the directory though it is the one at the path: `/proc/self/fd`, for one.
+fn takes_no_file(state_dir: &StateDir, dir: &DirHandle, error: &io::Error) -> bool {
+    sys::proves_absence(error) && dir.stands_at(state_dir.root()).unwrap_or(false)
 }
 
 /// The self-test. A file that was replaced since proves nothing either way and is left to the watcher.

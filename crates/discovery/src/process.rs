@@ -275,6 +275,15 @@ fn runs_program_of(tool: &Tool, pid: u32) -> bool {
     name(pid).is_some_and(|program| program == tool.name() || Some(program) == name(std::process::id()))
 }
 
+/// Whether a process is stopped, by a signal or a debugger. For an error to say; nothing is proved by it.
+///
+/// # Platform notes
+///
+/// Only Linux tells.
+pub fn is_paused(pid: u32) -> bool {
+    sys::is_paused(pid).unwrap_or(false)
+}
+
 /// Whether a record was written where its pid and address cannot be judged from here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Elsewhere {

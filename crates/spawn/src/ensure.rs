@@ -166,7 +166,7 @@ pub enum EnsureError {
     /// The lock is held and nobody that can be proved answers.
     #[error("the lock is held and no daemon answers: {why}")]
     Unresponsive {
-        /// The recorded pid, if any.
+        /// The recorded pid, if the process is proved to be the daemon.
         pid: Option<u32>,
         /// What was seen.
         why: String,

@@ -86,7 +86,7 @@ pub enum Finding {
     },
     /// The lock is held and nobody that can be proved answers.
     Unresponsive {
-        /// The recorded pid, if any.
+        /// The recorded pid, if the process is proved to be the daemon. What else the record names is in `why`.
         pid: Option<u32>,
         /// What was seen.
         why: String,
@@ -189,8 +189,11 @@ pub(crate) fn classify(state_dir: &StateDir, held: &Held, elapsed: Duration) -> 
     {
         return Finding::Elsewhere { elsewhere, pid: record.pid, host: record.host.clone() };
     }
-    let pid = held.record.as_ref().map(|record| record.pid);
-    Finding::Unresponsive { pid, why: held.why.clone(), elapsed }
+    let why = match &held.record {
+        Some(record) => format!("{}; its record names pid {}, which is not proved", held.why, record.pid),
+        None => held.why.clone(),
+    };
+    Finding::Unresponsive { pid: None, why, elapsed }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use aileron_discovery::process::{self, ProcessId, Refusal};
 use aileron_discovery::protocol::control::StopRequest;
 use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{
-    Advertisement, Deadline, FileId, LockProbe, Reading, StateDir, failpoint, probe_lock,
+    Advertisement, Deadline, FileId, LockProbe, Reading, StateDir, StateFile, failpoint, probe_lock,
 };
 
 use crate::control::{request_stop, view};
@@ -83,6 +83,7 @@ impl Owner {
         let request = deadline.within(REQUEST);
         let accepted = self.request(state_dir, &request);
         failpoint!("stop_requested");
+        let mut unproved = None;
         let (pid, ended) = match self.process {
             Ok((id, handle)) => {
                 let mut ended = false;
@@ -103,16 +104,30 @@ impl Owner {
                 (id.pid, ended)
             }
             // It took the request, so it is the daemon, only not one whose process can be held on to from here.
-            Err(_) if accepted => (self.record.as_ref().map_or(0, |record| record.pid), true),
+            // Only its lock tells of its end.
+            Err(refusal) if accepted => {
+                unproved = Some(refusal);
+                (self.record.as_ref().map_or(0, |record| record.pid), true)
+            }
             // Who was just leaving, or looked at the lock for a moment, is gone by now.
             Err(_) if is_released(state_dir, self.lock, &request) => return Ok(StopOutcome::NotRunning),
             Err(refusal) => return Err(StopError::Unproved { refusal }),
         };
         let after = if how == How::Sigkill { Deadline::after(AFTER_KILL) } else { *deadline };
-        // Of a lock that may not be looked at the end of the process has to tell, or that of its port.
+        // Of a lock that may not be looked at the end of the process has to tell.
         let is_hidden = || probe_lock(state_dir).is_err_and(|error| error.is_denied());
         if !ended || !(is_hidden() || is_released(state_dir, self.lock, &after)) {
+            // It is gone, and its lock cannot be looked at: that is what is the matter.
+            if ended && let Err(error) = probe_lock(state_dir) {
+                return Err(error.into());
+            }
             return Err(StopError::StillRunning { pid, elapsed: deadline.elapsed() });
+        }
+        // Of a process that was not proved its lock has to, the very one that it held.
+        if let Some(refusal) = unproved
+            && !matches!(probe_lock(state_dir), Ok(LockProbe::Free(lock)) if lock == self.lock)
+        {
+            return Err(StopError::Unseen { lock: state_dir.path(StateFile::Lock), refusal });
         }
         // Where the process was gone at the last moment, there is no time left to see that its port is as well.
         let after = Deadline::after(after.remaining().unwrap_or_default().max(ITS_PORT));

@@ -5,6 +5,7 @@ use std::time::Instant;
 use aileron_discovery::protocol::control::StopRequest;
 use aileron_discovery::{
     Advertisement, Deadline, GateError, Hold, InstanceId, StartGate, StateDir, StateFile, failpoint,
+    probe_lock,
 };
 
 use crate::control::{ControlError, request_stop};
@@ -105,7 +106,11 @@ impl<'a> Start<'a> {
 
     /// One way through the gate. `None`: something changed underneath; begin again.
     fn attempt(&mut self) -> Result<Option<Ensured>, EnsureError> {
-        let may_start = self.may_start()?;
+        let may_start = match self.may_start() {
+            // The lock decides: a daemon that runs is waited for, as one is whose record is just being restored.
+            Err(EnsureError::OnHold { .. }) if probe_lock(self.state_dir)?.is_held() => false,
+            judged => judged?,
+        };
         if may_start {
             self.tightened_from = self.state_dir.create()?.or(self.tightened_from);
             failpoint!("directory_made");
@@ -113,7 +118,9 @@ impl<'a> Start<'a> {
         let gate = match self.pass_gate()? {
             Passed::Gate(gate) => gate,
             Passed::Found(found) => return Ok(Some(Ensured::Found(found))),
-            Passed::NoDirectory if may_start => return self.begin_again(),
+            Passed::NoDirectory if may_start || self.options.autostart == Autostart::Allowed => {
+                return self.begin_again();
+            }
             Passed::NoDirectory => return Err(self.forbidden()),
         };
         failpoint!("gate_passed");

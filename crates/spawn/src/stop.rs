@@ -122,6 +122,17 @@ pub enum StopError {
         /// Its address.
         address: std::net::SocketAddr,
     },
+    /// It took the request, and neither its process nor the lock that it held can be looked at: it may be draining.
+    #[error(
+        "the daemon took the request, and whether it has ended cannot be known: neither its process nor the lock that it held at `{lock}` can be looked at"
+    )]
+    Unseen {
+        /// The lock.
+        lock: std::path::PathBuf,
+        /// Why its process was not proved.
+        #[source]
+        refusal: Refusal,
+    },
     /// A signal could not be sent.
     #[error("cannot signal process {pid}")]
     Signal {

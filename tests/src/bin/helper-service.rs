@@ -65,6 +65,7 @@ mod service {
             .route("/panic/{ms}", get(panicking_after))
             .route("/say/{from}/{lines}", get(say))
             .route("/child", get(child))
+            .route("/fork", get(fork))
             .route("/child-signals", get(child_signals))
             .route("/environment", get(environment))
             .route("/vital-after/{ms}", post(async move |path: Path<u64>| notify_after(path, &end_it).await))
@@ -108,6 +109,19 @@ mod service {
     async fn child() -> String {
         let output = std::process::Command::new("ls").args(["-l", "/proc/self/fd"]).output();
         String::from_utf8_lossy(&output.expect("ls(1) is there").stdout).into_owned()
+    }
+
+    /// A child that does not get to its `exec`. It does nothing but wait, for it has one thread of its parent's.
+    async fn fork() -> String {
+        let before = std::process::id();
+        if aileron_tests::pause::fork().expect("fork(2)") {
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+        let path = format!("/proc/{before}/task/{before}/children");
+        let children = std::fs::read_to_string(path).expect("the children of a thread");
+        children.split_ascii_whitespace().last().expect("the one that was just made").to_owned()
     }
 
     /// What a child is told about signals.

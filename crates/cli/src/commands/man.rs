@@ -207,7 +207,30 @@ mod tests {
 
     #[test]
     fn the_hidden_entry_has_no_page() {
+        let mut command = Args::command();
+        command.build();
+        let daemon = command.find_subcommand("daemon").unwrap();
+        for page in [whole(), page(daemon, false).unwrap()] {
+            let page = page.replace("\\-", "-");
+            assert!(!page.contains("launch-fd") && !page.contains("serve "), "{page}");
+        }
+    }
+
+    /// `docs/environment.md` has each variable of the manual, and no other.
+    #[test]
+    fn the_page_of_the_variables_has_all_of_them() {
         let page = whole().replace("\\-", "-");
-        assert!(!page.contains("launch-fd") && !page.contains("daemon serve"));
+        let (_, section) = page.split_once(".SH ENVIRONMENT").unwrap();
+        let (section, _) = section.split_once(".SH").unwrap();
+        let mut of_manual: Vec<_> =
+            section.lines().filter_map(|line| line.strip_prefix("\\fB")?.strip_suffix("\\fR")).collect();
+        let table = include_str!("../../../../docs/environment.md");
+        let mut of_page: Vec<_> = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name))
+            .collect();
+        of_manual.sort_unstable();
+        of_page.sort_unstable();
+        assert_eq!(of_page, of_manual);
     }
 }

@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 
-use aileron_discovery::{Deadline, InstanceId, StateFile};
+use aileron_discovery::{Deadline, StateFile};
 use aileron_server::Config;
 use aileron_spawn::{
-    Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, StartReason, VersionRule, ensure_running,
-    hear_children,
+    Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, StartReason, VersionRule, control,
+    ensure_running, hear_children,
 };
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use crate::args::DaemonOptions;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::settings::{self, Settings};
+use crate::settings::{self, Given, Settings};
 
 /// By name: clears a hold, and works where automatic starts are off.
 pub(crate) fn start(
@@ -23,24 +23,24 @@ pub(crate) fn start(
     output: Output,
 ) -> Result<ExitStatus, Failure> {
     refuse_explicit(settings, "start")?;
-    let options = settings::config(&settings.tool, options)?;
+    let given = Given::resolve(&settings.tool, options)?;
     let how = EnsureOptions {
         autostart: Autostart::Allowed,
         hold: HoldRule::Clear,
         version: VersionRule::Compatible,
     };
-    ensure(settings, &options, &how, output)
+    ensure(settings, &given, &how, output)
 }
 
 /// For scripts: the URL, and nothing else on standard output.
 pub(crate) fn url(settings: &Settings, output: Output) -> Result<ExitStatus, Failure> {
-    let config = settings::config(&settings.tool, &DaemonOptions::default())?;
+    let given = Given::resolve(&settings.tool, &DaemonOptions::default())?;
     // A value that cannot be understood is named, as every variable's is.
     settings::variable(&settings.tool, "NO_AUTOSTART", settings::switch)?;
     let autostart = Autostart::from_env(&settings.tool);
     ensure(
         settings,
-        &config,
+        &given,
         &EnsureOptions { autostart, hold: HoldRule::Obey, version: VersionRule::Compatible },
         output,
     )
@@ -61,11 +61,13 @@ pub(crate) fn refuse_explicit(settings: &Settings, what: &str) -> Result<(), Fai
 
 fn ensure(
     settings: &Settings,
-    config: &Config,
+    given: &Given,
     how: &EnsureOptions,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
-    let launch = launch(settings, config);
+    let launch = launch(settings, &given.over(&Config::new()));
+    // `url` is the warm path, for scripts: it asks no more than for the daemon.
+    let given = (how.hold == HoldRule::Clear && given.is_any()).then_some(given);
     let deadline = Deadline::after(settings.start_timeout());
     hear_children();
     let ensured = ensure_running(&settings.state_dir, &launch, how, deadline);
@@ -73,7 +75,10 @@ fn ensure(
     let failed = |error| Failure::from(error).with_log(log()).in_view_of(&settings.state_dir);
     match ensured.map_err(failed)? {
         Ensured::Explicit(url) => print(&url, "explicit", None, None, output),
-        Ensured::Found(found) => print_found(&found, "found", output),
+        Ensured::Found(found) => {
+            let in_force = given.and_then(|given| tell_whether_in_force(given, &found, deadline, output));
+            print_found(&found, "found", in_force, output);
+        }
         Ensured::Started { daemon, reason, tightened_from } => {
             note_tightened(settings, tightened_from, output);
             match reason {
@@ -84,7 +89,7 @@ fn ensure(
                 StartReason::NotRunning => {}
             }
             output.detail(&format!("started pid {} in {} ms", daemon.pid(), deadline.elapsed().as_millis()));
-            print_found(&daemon, "started", output);
+            print_found(&daemon, "started", given.map(|_| true), output);
         }
         _ => {}
     }
@@ -111,13 +116,43 @@ pub(super) fn arguments(settings: &Settings, command: &[&str], config: &Config) 
     args
 }
 
-fn print_found(found: &Found, outcome: &str, output: Output) {
-    print(&found.url(), outcome, Some(found.pid()), found.instance(), output);
+/// Whether the daemon that runs has what was asked for. It keeps what it was started with, and whoever asked is told.
+fn tell_whether_in_force(given: &Given, found: &Found, deadline: Deadline, output: Output) -> Option<bool> {
+    let running = control::view(found, deadline)
+        .map_err(|error| error.to_string())
+        .and_then(|view| Config::from_options(&view.options).map_err(|error| error.to_string()));
+    match running {
+        Ok(running) => {
+            let restart = given.restart_from(&running);
+            if let Some(restart) = &restart {
+                output.note(&format!(
+                    "the daemon that runs keeps its own options; `{restart}` replaces it by one with these"
+                ));
+            }
+            Some(restart.is_none())
+        }
+        Err(why) => {
+            output.note(&format!(
+                "the daemon that runs keeps its own options, whatever they are ({why}); `aileron daemon restart` with these \
+                 replaces it"
+            ));
+            None
+        }
+    }
 }
 
-fn print(url: &str, outcome: &str, pid: Option<u32>, instance: Option<&InstanceId>, output: Output) {
-    output.result(
-        &json!({ "schema": 1, "url": url, "outcome": outcome, "pid": pid, "instance": instance }),
-        url,
-    );
+fn print_found(found: &Found, outcome: &str, in_force: Option<bool>, output: Output) {
+    print(&found.url(), outcome, Some(found), in_force, output);
+}
+
+fn print(url: &str, outcome: &str, found: Option<&Found>, in_force: Option<bool>, output: Output) {
+    let document = json!({
+        "schema": 1,
+        "url": url,
+        "outcome": outcome,
+        "pid": found.map(Found::pid),
+        "instance": found.and_then(Found::instance),
+        "options_in_force": in_force,
+    });
+    output.result(&document, url);
 }

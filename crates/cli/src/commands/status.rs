@@ -119,12 +119,13 @@ impl Report {
                 report.why = Some(format!("{why} (tried for {})", duration::show(elapsed)));
             }
             Finding::Elsewhere { elsewhere, pid, host } => {
-                (report.state, report.pid) = (State::Elsewhere, Some(pid));
-                report.why = Some(match elsewhere {
+                report.state = State::Elsewhere;
+                let place = match elsewhere {
                     Elsewhere::Host(_) => format!("on host `{host}`"),
                     Elsewhere::Boot => format!("on another boot of `{host}`"),
                     Elsewhere::Namespace => "in another pid or network namespace (a container?)".to_owned(),
-                });
+                };
+                report.why = Some(format!("{place}; its record names pid {pid} there"));
             }
             _ => {}
         }
