@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use aileron_discovery::{Deadline, InstanceId, StateFile};
 use aileron_server::Config;
 use aileron_spawn::{
-    Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, StartReason, VersionRule, ensure_running,
-    hear_children,
+    Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, StartReason, VersionRule,
+    ensure_running_with, hear_children,
 };
 use serde_json::json;
 
@@ -65,10 +65,10 @@ fn ensure(
     how: &EnsureOptions,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
-    let launch = launch(settings, config);
+    let launch = || launch(settings, config);
     let deadline = Deadline::after(settings.start_timeout());
     hear_children();
-    let ensured = ensure_running(&settings.state_dir, &launch, how, deadline);
+    let ensured = ensure_running_with(&settings.state_dir, &launch, how, deadline);
     let log = || settings.state_dir.path(StateFile::Log);
     let failed = |error| Failure::from(error).with_log(log()).in_view_of(&settings.state_dir);
     match ensured.map_err(failed)? {
@@ -116,8 +116,8 @@ fn print_found(found: &Found, outcome: &str, output: Output) {
 }
 
 fn print(url: &str, outcome: &str, pid: Option<u32>, instance: Option<&InstanceId>, output: Output) {
-    output.result(
-        &json!({ "schema": 1, "url": url, "outcome": outcome, "pid": pid, "instance": instance }),
-        url,
+    output.either(
+        || json!({ "schema": 1, "url": url, "outcome": outcome, "pid": pid, "instance": instance }),
+        || url.to_owned(),
     );
 }
