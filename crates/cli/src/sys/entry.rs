@@ -1,6 +1,6 @@
 //! Where the process begins: a `main` of the C library's, with what std does before a `main` of Rust where that matters here.
 //!
-//! A client lives for less than a millisecond, and std spends a tenth of that on being able to name a stack that overflows:
+//! A client lives for less than a millisecond, and std spends a fifth of that on being able to name a stack that overflows:
 //! it reads and parses `/proc/self/maps`, and maps a stack for the handler. Without it such a program dies of `SIGSEGV`
 //! without these words. What is kept: the standard streams are open, whatever the caller closed, so that no file of ours gets
 //! their numbers; a reader that goes away is an error of a write and not the end (`SIGPIPE`, signal(7)); a panic ends with
@@ -51,7 +51,9 @@ fn begin() {
     // SAFETY: numbers and a string that ends in a zero are handed over. No other thread runs yet that could open anything.
     unsafe {
         for stream in 0..=2 {
-            if libc::fcntl(stream, libc::F_GETFD) == -1 && libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) == -1 {
+            if libc::fcntl(stream, libc::F_GETFD) == -1
+                && libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) == -1
+            {
                 // As std has it: better no program than one whose messages go into its files.
                 libc::abort();
             }
