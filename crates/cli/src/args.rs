@@ -37,15 +37,14 @@ struct ServeAlone {
 }
 
 impl Args {
-    /// What this process was started with.
+    /// What these words mean; the first is the program's name.
     ///
     /// # Errors
     ///
     /// What clap has to say: of what it does not understand, and where help or the version is asked for.
-    pub(crate) fn of_this_process() -> Result<Self, clap::Error> {
-        let words: Vec<OsString> = std::env::args_os().collect();
+    pub(crate) fn of(words: &[OsString]) -> Result<Self, clap::Error> {
         Self::short_cut(words.get(1..).unwrap_or_default())
-            .map_or_else(|| Self::try_parse_from(helped(words)), Ok)
+            .map_or_else(|| Self::try_parse_from(helped(words.to_vec())), Ok)
     }
 
     /// The lines that scripts and clients write all day, understood without having clap build every command with every

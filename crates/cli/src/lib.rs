@@ -18,6 +18,7 @@ mod pending;
 mod settings;
 mod sys;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use aileron_discovery::Tool;
@@ -31,31 +32,32 @@ pub fn tool() -> Tool {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    run(&std::env::args_os().collect::<Vec<_>>()).into()
+}
+
+/// Runs the command that these words are; the first is the program's name.
+pub fn run(words: &[OsString]) -> ExitStatus {
     // A umask that takes from the owner as well would leave files that nobody can open any more.
     aileron_discovery::make_files_private();
-    let args = match args::Args::of_this_process() {
+    let args = match args::Args::of(words) {
         Ok(args) => args,
-        Err(error) => return not_understood(&error),
+        Err(error) => return not_understood(&error, words),
     };
     let output = output::Output::new(&args.global);
-    match commands::run(&tool(), args, output) {
+    let failure = match commands::run(&tool(), args, output) {
         Ok(status) => match output::lost() {
-            None => status.into(),
-            Some(failure) => {
-                output.failure(&failure);
-                failure.status.into()
-            }
+            None => return status,
+            Some(failure) => failure,
         },
-        Err(failure) => {
-            output.failure(&failure);
-            failure.status.into()
-        }
-    }
+        Err(failure) => failure,
+    };
+    output.failure(&failure);
+    failure.status
 }
 
 /// Help and version are what was asked for; what was not understood is a document for those who asked for documents.
-fn not_understood(error: &clap::Error) -> ExitCode {
-    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+fn not_understood(error: &clap::Error, words: &[OsString]) -> ExitStatus {
+    let wants_json = words.iter().any(|word| word == "--json");
     if error.use_stderr() && wants_json {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
@@ -64,9 +66,9 @@ fn not_understood(error: &clap::Error) -> ExitCode {
         let failure = failure::Failure::usage(message);
         let failure = if tips.is_empty() { failure } else { failure.hint(&tips.join("; ")) };
         output::Output::document_failure(&failure);
-        return ExitStatus::Usage.into();
+        return ExitStatus::Usage;
     }
     let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done };
     let _reader_is_gone = error.print();
-    status.into()
+    status
 }

@@ -1,5 +1,5 @@
 //! The `aileron` binary.
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    aileron_cli::main()
-}
+#[path = "sys/entry.rs"]
+mod entry;

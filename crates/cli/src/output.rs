@@ -32,10 +32,14 @@ impl Output {
 
     /// Prints a result: `document` with `--json`, else `text`.
     pub(crate) fn result(self, document: &serde_json::Value, text: &str) {
-        if self.json {
-            line(&document.to_string());
-        } else if !text.is_empty() {
-            line(text);
+        self.either(|| document.clone(), || text.to_owned());
+    }
+
+    /// The same where one of the two is made and the other is not.
+    pub(crate) fn either(self, document: impl FnOnce() -> serde_json::Value, text: impl FnOnce() -> String) {
+        let text = if self.json { document().to_string() } else { text() };
+        if !text.is_empty() {
+            line(&text);
         }
     }
 
@@ -90,6 +94,9 @@ impl Output {
     }
 }
 
+/// What a colour begins with (ECMA-48, section 5.3).
+const ESCAPE: char = '\u{1b}';
+
 /// Why a result did not get to where it was to go.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
@@ -102,7 +109,14 @@ pub(crate) fn lost() -> Option<Failure> {
 
 /// A reader that is gone wants no more; that is no error of ours.
 fn line(text: &str) {
-    if let Err(error) = writeln!(anstream::stdout().lock(), "{text}")
+    // Whether it is a terminal, and of which kind, matters to colours alone.
+    let written = if text.contains(ESCAPE) {
+        writeln!(anstream::stdout().lock(), "{text}")
+    } else {
+        // In one piece: what stands before the last end of a line is written at once.
+        io::stdout().lock().write_all([text, "\n"].concat().as_bytes())
+    };
+    if let Err(error) = written
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         LOST.get_or_init(|| error);

@@ -98,7 +98,7 @@ impl Tool {
 
     /// The full name of one of the tool's environment variables: `env_var("STATE_DIR")` is `AILERON_STATE_DIR`.
     pub fn env_var(&self, suffix: &str) -> String {
-        format!("{}_{suffix}", self.env_prefix)
+        [&self.env_prefix, "_", suffix].concat()
     }
 
     /// The value of one of the tool's environment variables. An empty one counts as unset.
@@ -108,15 +108,15 @@ impl Tool {
 
     /// The name of a file in the state directory.
     pub fn file_name(&self, file: StateFile) -> String {
-        let stem = &self.stem;
+        let named = |extension: &str| [&self.stem, extension].concat();
         match file {
-            StateFile::Lock => format!("{stem}.lock"),
+            StateFile::Lock => named(".lock"),
             StateFile::Gate => "start.lock".to_owned(),
-            StateFile::Record => format!("{stem}.json"),
-            StateFile::Pid => format!("{stem}.pid"),
-            StateFile::Log => format!("{stem}.log"),
-            StateFile::OldLog => format!("{stem}.log.1"),
-            StateFile::Exit => format!("{stem}.exit.json"),
+            StateFile::Record => named(".json"),
+            StateFile::Pid => named(".pid"),
+            StateFile::Log => named(".log"),
+            StateFile::OldLog => named(".log.1"),
+            StateFile::Exit => named(".exit.json"),
             StateFile::Hold => "hold".to_owned(),
         }
     }

@@ -235,6 +235,24 @@ pub fn ensure_running(
     options: &EnsureOptions,
     deadline: Deadline,
 ) -> Result<Ensured, EnsureError> {
+    ensure_running_with(state_dir, &|| launch.clone(), options, deadline)
+}
+
+/// The same where it costs something to say how a daemon is launched: `launch` is asked when one is to be, and that is seldom.
+///
+/// # Errors
+///
+/// As for [`ensure_running`].
+///
+/// # Platform notes
+///
+/// As for [`ensure_running`].
+pub fn ensure_running_with(
+    state_dir: &StateDir,
+    launch: &dyn Fn() -> Launch,
+    options: &EnsureOptions,
+    deadline: Deadline,
+) -> Result<Ensured, EnsureError> {
     if let Some(url) = explicit(state_dir) {
         return Ok(Ensured::Explicit(url));
     }

@@ -49,6 +49,7 @@ pub use call::{Answer, Call, call};
 pub use client::{Client, ResponseBody, ResponseError};
 pub use ensure::{
     Autostart, EnsureError, EnsureOptions, Ensured, HoldRule, Misfit, StartReason, ensure_running,
+    ensure_running_with,
 };
 pub use fault::{CallError, ClientError, Fault};
 pub use find::{FindError, Finding, Found, find, find_here};

@@ -171,6 +171,7 @@ pub fn restart(
         hold: HoldRule::Clear,
         version: VersionRule::Compatible,
     };
+    let launch = || launch.clone();
     let start = Start::new(state_dir, &launch, &ensure, deadline).having_tightened(tightened_from);
     let ensured = start.run_under(gate).map_err(|source| match (stopped, &source) {
         // One was launched and lives: it may be ready any moment.

@@ -27,7 +27,7 @@ const LAUNCHES: u32 = 3;
 /// What the steps of one start share.
 pub(crate) struct Start<'a> {
     state_dir: &'a StateDir,
-    launch: &'a Launch,
+    launch: &'a dyn Fn() -> Launch,
     options: &'a EnsureOptions,
     deadline: Deadline,
     tightened_from: Option<u32>,
@@ -42,7 +42,7 @@ pub(crate) struct Start<'a> {
 impl<'a> Start<'a> {
     pub(crate) fn new(
         state_dir: &'a StateDir,
-        launch: &'a Launch,
+        launch: &'a dyn Fn() -> Launch,
         options: &'a EnsureOptions,
         deadline: Deadline,
     ) -> Self {
@@ -162,7 +162,7 @@ impl<'a> Start<'a> {
         }
         self.launches += 1;
         failpoint!("before_launch");
-        let outcome = match self.launch.start(self.state_dir, &self.deadline) {
+        let outcome = match (self.launch)().start(self.state_dir, &self.deadline) {
             // Whatever it died of, it may be that its directory was deleted under it, and then another may do better.
             Err(LaunchError::Exited { .. } | LaunchError::Failed { .. }) if !gate.still_stands() => {
                 return self.begin_again();

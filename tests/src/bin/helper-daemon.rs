@@ -1,5 +1,5 @@
-//! The product itself, so that `cargo test -p aileron-tests` always drives a current build of it.
+//! The product itself, from where it begins, so that `cargo test -p aileron-tests` always drives a current build of it.
+#![no_main]
 
-fn main() -> std::process::ExitCode {
-    aileron_cli::main()
-}
+#[path = "../../../crates/cli/src/sys/entry.rs"]
+mod entry;

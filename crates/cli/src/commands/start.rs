@@ -6,7 +6,7 @@ use aileron_discovery::{Deadline, StateFile};
 use aileron_server::Config;
 use aileron_spawn::{
     Autostart, EnsureOptions, Ensured, Found, HoldRule, Launch, StartReason, VersionRule, control,
-    ensure_running, hear_children,
+    ensure_running_with, hear_children,
 };
 use serde_json::json;
 
@@ -65,12 +65,12 @@ fn ensure(
     how: &EnsureOptions,
     output: Output,
 ) -> Result<ExitStatus, Failure> {
-    let launch = launch(settings, &given.over(&Config::new()));
+    let launch = || launch(settings, &given.over(&Config::new()));
     // `url` is the warm path, for scripts: it asks no more than for the daemon.
     let given = (how.hold == HoldRule::Clear && given.is_any()).then_some(given);
     let deadline = Deadline::after(settings.start_timeout());
     hear_children();
-    let ensured = ensure_running(&settings.state_dir, &launch, how, deadline);
+    let ensured = ensure_running_with(&settings.state_dir, &launch, how, deadline);
     let log = || settings.state_dir.path(StateFile::Log);
     let failed = |error| Failure::from(error).with_log(log()).in_view_of(&settings.state_dir);
     match ensured.map_err(failed)? {
@@ -146,13 +146,15 @@ fn print_found(found: &Found, outcome: &str, in_force: Option<bool>, output: Out
 }
 
 fn print(url: &str, outcome: &str, found: Option<&Found>, in_force: Option<bool>, output: Output) {
-    let document = json!({
-        "schema": 1,
-        "url": url,
-        "outcome": outcome,
-        "pid": found.map(Found::pid),
-        "instance": found.and_then(Found::instance),
-        "options_in_force": in_force,
-    });
-    output.result(&document, url);
+    let document = || {
+        json!({
+            "schema": 1,
+            "url": url,
+            "outcome": outcome,
+            "pid": found.map(Found::pid),
+            "instance": found.and_then(Found::instance),
+            "options_in_force": in_force,
+        })
+    };
+    output.either(document, || url.to_owned());
 }

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 pub(crate) fn status(settings: &Settings, output: Output) -> Result<ExitStatus, Failure> {
     let deadline = Deadline::after(settings.start_timeout().min(Duration::from_secs(5)));
     let report = Report::gather(settings, deadline)?;
-    output.result(&report.document(settings), &report.text(settings));
+    output.either(|| report.document(settings), || report.text(settings));
     Ok(report.state.exit_status())
 }
 
