@@ -73,7 +73,7 @@ impl Api {
         is_known: impl FnOnce(),
     ) -> Result<Response<Tracked>, Infallible> {
         let (head, body) = request.into_parts();
-        let area = match admit(&self.shared, &head) {
+        let area = match admit(&self.shared, &head.uri, &head.headers) {
             Ok(area) => area,
             Err(refusal) => return Ok(Tracked::without(Refused(refusal).into_response())),
         };
@@ -122,7 +122,7 @@ async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Box<dyn Any + Send
 async fn handshake(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<Proof>, Refused> {
     let challenge: Challenge = parse(&body)?;
     shared.activity.touch();
-    let address = *shared.address.get().expect("bound before it is served");
+    let address = shared.address.get().expect("bound before it is served").get();
     Ok(Json(Proof::new(&shared.token, &challenge, &shared.instance, shared.state(), address)))
 }
 

@@ -21,6 +21,7 @@ use crate::api::{Api, nothing_here};
 use crate::config::{Config, ConfigError};
 use crate::connections;
 use crate::context::Context;
+use crate::guard::OwnAddress;
 use crate::keeper::{Keeper, Kept};
 use crate::log::LogFile;
 use crate::notify::Notifier;
@@ -210,7 +211,7 @@ where
     failpoint!("bound");
     let address = listener.local_addr().map_err(bind)?;
     let endpoint = Endpoint::new(address).map_err(|_| ConfigError::NotLoopback(address))?;
-    shared.address.set(address).expect("a daemon binds once");
+    shared.address.set(OwnAddress::new(address)).expect("a daemon binds once");
 
     let mut phase = shared.phase.subscribe();
     let app = tokio::select! {
