@@ -96,7 +96,8 @@ async fn answer(request: Request<Incoming>, document: Bytes) -> Result<Response<
 }
 
 async fn router() -> Result<(), Failure> {
-    let (listener, routes) = (listen()?, routes());
+    // As `axum::serve` does: handlers are made ready for their requests once.
+    let (listener, routes): (_, Router) = (listen()?, routes().with_state(()));
     loop {
         let service = TowerToHyperService::new(routes.clone());
         tokio::spawn(http1::Builder::new().serve_connection(next(&listener).await?, service));

@@ -1,12 +1,11 @@
 //! The control routes, and how a request finds its way to them or to the embedder's.
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use aileron_discovery::protocol::control::{DaemonView, Problem, ProblemCode, StopRequest};
@@ -16,15 +15,17 @@ use aileron_discovery::{Look, protocol};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, Request, Response, StatusCode};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
+use axum::routing::future::RouteFuture;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tower_service::Service as _;
 
-use crate::activity::InFlight;
+use crate::connections::Busy;
 use crate::guard::{Area, admit, problem};
 use crate::shared::{Message, Shared};
 
@@ -34,9 +35,6 @@ const MAX_BODY: usize = 16 * 1024;
 /// How long the body of a control request may take to come. The handshake needs no token, and whoever keeps a body back
 /// keeps a connection's place.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// As good as none.
-const NO_LIMIT: Duration = Duration::from_hours(24 * 365);
 
 /// The routers of one daemon.
 #[derive(Clone, Debug)]
@@ -49,7 +47,7 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) fn new(shared: Arc<Shared>, app: Router) -> Self {
         let control = Router::new()
-            .route(route::HEALTH, get(async || "ok"))
+            .route(route::HEALTH, get(async || health()))
             .route(route::HANDSHAKE, post(handshake))
             .route(route::DAEMON, get(daemon))
             .route(route::STOP, post(stop))
@@ -63,41 +61,98 @@ impl Api {
             })
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(Arc::clone(&shared));
-        Self { shared, control, app }
+        // Without a state of its own each handler is made ready for its requests here, and not again for each of them.
+        Self { shared, control, app: app.with_state(()) }
     }
 
-    /// Answers one request, whatever it is and whatever the handler does. `is_known` is called if it came with the token.
-    pub(crate) async fn answer(
-        self,
-        request: Request<Incoming>,
-        is_known: impl FnOnce(),
-    ) -> Result<Response<Tracked>, Infallible> {
-        let (head, body) = request.into_parts();
-        let area = match admit(&self.shared, &head.uri, &head.headers) {
+    /// Answers one request, whatever it is and whatever the handler does.
+    pub(crate) fn answer(&self, request: Request<Incoming>, mut busy: Busy) -> Answering {
+        let work = catch_unwind(AssertUnwindSafe(|| self.begin(request, &mut busy)));
+        Answering { work: work.unwrap_or_else(|_| Work::Made(Some(panicked()))), busy: Some(busy) }
+    }
+
+    fn begin(&self, request: Request<Incoming>, busy: &mut Busy) -> Work {
+        let path = request.uri().path();
+        let area = match admit(&self.shared, request.uri(), request.headers()) {
             Ok(area) => area,
-            Err(refusal) => return Ok(Tracked::without(Refused(refusal).into_response())),
+            Err(refusal) => return Work::Made(Some(Refused(refusal).into_response())),
         };
         if matches!(area, Area::Control | Area::App) {
-            is_known();
+            busy.load().note_token();
         }
-        let is_use = area == Area::App || head.uri.path() == route::EVENTS;
-        let in_flight = is_use.then(|| self.shared.activity.begin());
-        let mut router = if area == Area::App { self.app } else { self.control };
-        let request = Request::from_parts(head, Body::new(body));
-        // The embedder's handlers take the time they need; a control route's takes what its body takes to come.
-        let limit = if area == Area::App { NO_LIMIT } else { CONTROL_TIMEOUT };
-        let response = match tokio::time::timeout(limit, catch_panic(router.call(request))).await {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(never))) => match never {},
-            Ok(Err(_)) => {
-                refused(StatusCode::INTERNAL_SERVER_ERROR, ProblemCode::Internal, "a handler panicked")
+        if area == Area::App || path == route::EVENTS {
+            busy.note_use();
+        }
+        if area == Area::App {
+            return Work::App(self.app.clone().call(request.map(to_body)));
+        }
+        match (request.method(), path) {
+            // What is asked most often, and needs no router.
+            (&Method::GET, route::HEALTH) => Work::Made(Some(health().into_response())),
+            (&Method::GET, route::DAEMON) => Work::Made(Some(Json(view(&self.shared)).into_response())),
+            _ => {
+                let is_proof = area == Area::Handshake;
+                let answer = within_limit(self.control.clone().call(request.map(to_body)));
+                Work::Control { answer: Box::pin(answer), is_proof }
             }
-            Err(_) => {
-                refused(StatusCode::REQUEST_TIMEOUT, ProblemCode::BadRequest, "the body did not come in time")
-            }
-        };
-        Ok(Tracked::with(response, in_flight))
+        }
     }
+}
+
+/// A request that is being answered.
+pub(crate) struct Answering {
+    work: Work,
+    /// `None` once there is a response, which has it.
+    busy: Option<Busy>,
+}
+
+enum Work {
+    /// `None` once it was given away.
+    Made(Option<Response<Body>>),
+    /// The embedder's handlers take the time they need.
+    App(RouteFuture<Infallible>),
+    /// A control route's takes what its body takes to come.
+    Control { answer: Pin<Box<dyn Future<Output = Response<Body>> + Send>>, is_proof: bool },
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Tracked>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        // What a panicking handler leaves behind is dropped with it; nothing of ours is shared with it unguarded.
+        let polled = catch_unwind(AssertUnwindSafe(|| this.work.poll(cx)));
+        let response = ready!(polled.unwrap_or_else(|_| Poll::Ready(panicked())));
+        let busy = this.busy.take().expect("a response is made once");
+        if matches!(this.work, Work::Control { is_proof: true, .. }) && response.status() == StatusCode::OK {
+            busy.load().note_proof();
+        }
+        Poll::Ready(Ok(response.map(|body| Tracked { body, _busy: busy })))
+    }
+}
+
+impl Work {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Body>> {
+        match self {
+            Self::Made(response) => Poll::Ready(response.take().expect("a response is made once")),
+            Self::App(route) => Pin::new(route).poll(cx).map(|Ok(response)| response),
+            Self::Control { answer, .. } => answer.as_mut().poll(cx),
+        }
+    }
+}
+
+async fn within_limit(route: RouteFuture<Infallible>) -> Response<Body> {
+    match tokio::time::timeout(CONTROL_TIMEOUT, route).await {
+        Ok(Ok(response)) => response,
+        Err(_) => {
+            refused(StatusCode::REQUEST_TIMEOUT, ProblemCode::BadRequest, "the body did not come in time")
+        }
+    }
+}
+
+/// A body that is empty needs no box.
+fn to_body(body: Incoming) -> Body {
+    if body.is_end_stream() { Body::empty() } else { Body::new(body) }
 }
 
 /// What an embedder without routes of its own serves.
@@ -106,17 +161,8 @@ pub(crate) fn nothing_here() -> Router {
         .fallback(async || Refused(problem(StatusCode::NOT_FOUND, ProblemCode::NotFound, "no such route")))
 }
 
-/// Polls `work`; a panic in it is its end and nobody else's.
-async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Box<dyn Any + Send>> {
-    let mut work = pin!(work);
-    std::future::poll_fn(|cx| {
-        // What a panicking handler leaves behind is dropped with it; nothing of ours is shared with it unguarded.
-        match std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
-    })
-    .await
+fn health() -> &'static str {
+    "ok"
 }
 
 async fn handshake(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<Proof>, Refused> {
@@ -190,6 +236,10 @@ fn refused(status: StatusCode, code: ProblemCode, title: &str) -> Response<Body>
     Refused(problem(status, code, title)).into_response()
 }
 
+fn panicked() -> Response<Body> {
+    refused(StatusCode::INTERNAL_SERVER_ERROR, ProblemCode::Internal, "a handler panicked")
+}
+
 /// A refusal as it goes over the wire: a problem document (RFC 9457).
 pub(crate) struct Refused(pub(crate) protocol::control::Problem);
 
@@ -209,17 +259,7 @@ impl IntoResponse for Refused {
 /// A response body that counts as in flight until its last byte is handed over or its connection is gone.
 pub(crate) struct Tracked {
     body: Body,
-    _in_flight: Option<InFlight>,
-}
-
-impl Tracked {
-    fn with(response: Response<Body>, in_flight: Option<InFlight>) -> Response<Self> {
-        response.map(|body| Self { body, _in_flight: in_flight })
-    }
-
-    fn without(response: Response<Body>) -> Response<Self> {
-        Self::with(response, None)
-    }
+    _busy: Busy,
 }
 
 impl http_body::Body for Tracked {
@@ -227,10 +267,10 @@ impl http_body::Body for Tracked {
     type Error = axum::Error;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
-        std::pin::Pin::new(&mut self.body).poll_frame(cx)
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
