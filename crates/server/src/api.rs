@@ -19,14 +19,15 @@ use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::future::RouteFuture;
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{BoxError, Json, Router};
 use bytes::Bytes;
-use http_body::Body as _;
+use http_body_util::Either;
 use hyper::body::Incoming;
-use tower_service::Service as _;
+use pin_project_lite::pin_project;
 
 use crate::connections::Busy;
 use crate::guard::{Area, admit, problem};
+use crate::routes::Routes;
 use crate::shared::{Message, Shared};
 
 /// No control request has a longer body, in bytes.
@@ -38,14 +39,15 @@ const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The routers of one daemon.
 #[derive(Clone, Debug)]
-pub(crate) struct Api {
+pub(crate) struct Api<R> {
     shared: Arc<Shared>,
     control: Router,
-    app: Router,
+    /// `None`: there is nothing but the control routes.
+    app: Option<R>,
 }
 
-impl Api {
-    pub(crate) fn new(shared: Arc<Shared>, app: Router) -> Self {
+impl<R: Routes> Api<R> {
+    pub(crate) fn new(shared: Arc<Shared>, app: Option<R>) -> Self {
         let control = Router::new()
             .route(route::HEALTH, get(async || health()))
             .route(route::HANDSHAKE, post(handshake))
@@ -61,21 +63,20 @@ impl Api {
             })
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(Arc::clone(&shared));
-        // Without a state of its own each handler is made ready for its requests here, and not again for each of them.
-        Self { shared, control, app: app.with_state(()) }
+        Self { shared, control: control.prepared(), app: app.map(Routes::prepared) }
     }
 
     /// Answers one request, whatever it is and whatever the handler does.
-    pub(crate) fn answer(&self, request: Request<Incoming>, mut busy: Busy) -> Answering {
+    pub(crate) fn answer(&self, request: Request<Incoming>, mut busy: Busy) -> Answering<R> {
         let work = catch_unwind(AssertUnwindSafe(|| self.begin(request, &mut busy)));
-        Answering { work: work.unwrap_or_else(|_| Work::Made(Some(panicked()))), busy: Some(busy) }
+        Answering { work: work.unwrap_or_else(|_| Work::made(panicked())), busy: Some(busy) }
     }
 
-    fn begin(&self, request: Request<Incoming>, busy: &mut Busy) -> Work {
+    fn begin(&self, request: Request<Incoming>, busy: &mut Busy) -> Work<R::Future> {
         let path = request.uri().path();
         let area = match admit(&self.shared, request.uri(), request.headers()) {
             Ok(area) => area,
-            Err(refusal) => return Work::Made(Some(Refused(refusal).into_response())),
+            Err(refusal) => return Work::made(Refused(refusal).into_response()),
         };
         if matches!(area, Area::Control | Area::App) {
             busy.load().note_token();
@@ -84,60 +85,74 @@ impl Api {
             busy.note_use();
         }
         if area == Area::App {
-            return Work::App(self.app.clone().call(request.map(to_body)));
+            let Some(app) = &self.app else { return Work::made(nothing_here()) };
+            return Work::App { answer: app.answer(request) };
         }
         match (request.method(), path) {
             // What is asked most often, and needs no router.
-            (&Method::GET, route::HEALTH) => Work::Made(Some(health().into_response())),
-            (&Method::GET, route::DAEMON) => Work::Made(Some(Json(view(&self.shared)).into_response())),
+            (&Method::GET, route::HEALTH) => Work::made(health().into_response()),
+            (&Method::GET, route::DAEMON) => Work::made(Json(view(&self.shared)).into_response()),
             _ => {
                 let is_proof = area == Area::Handshake;
-                let answer = within_limit(self.control.clone().call(request.map(to_body)));
+                let answer = within_limit(self.control.answer(request));
                 Work::Control { answer: Box::pin(answer), is_proof }
             }
         }
     }
 }
 
-/// A request that is being answered.
-pub(crate) struct Answering {
-    work: Work,
-    /// `None` once there is a response, which has it.
-    busy: Option<Busy>,
-}
-
-enum Work {
-    /// `None` once it was given away.
-    Made(Option<Response<Body>>),
-    /// The embedder's handlers take the time they need.
-    App(RouteFuture<Infallible>),
-    /// A control route's takes what its body takes to come.
-    Control { answer: Pin<Box<dyn Future<Output = Response<Body>> + Send>>, is_proof: bool },
-}
-
-impl Future for Answering {
-    type Output = Result<Response<Tracked>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        // What a panicking handler leaves behind is dropped with it; nothing of ours is shared with it unguarded.
-        let polled = catch_unwind(AssertUnwindSafe(|| this.work.poll(cx)));
-        let response = ready!(polled.unwrap_or_else(|_| Poll::Ready(panicked())));
-        let busy = this.busy.take().expect("a response is made once");
-        if matches!(this.work, Work::Control { is_proof: true, .. }) && response.status() == StatusCode::OK {
-            busy.load().note_proof();
-        }
-        Poll::Ready(Ok(response.map(|body| Tracked { body, _busy: busy })))
+pin_project! {
+    /// A request that is being answered.
+    pub(crate) struct Answering<R: Routes> {
+        #[pin]
+        work: Work<R::Future>,
+        // `None` once there is a response, which has it.
+        busy: Option<Busy>,
     }
 }
 
-impl Work {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Body>> {
-        match self {
-            Self::Made(response) => Poll::Ready(response.take().expect("a response is made once")),
-            Self::App(route) => Pin::new(route).poll(cx).map(|Ok(response)| response),
-            Self::Control { answer, .. } => answer.as_mut().poll(cx),
+pin_project! {
+    #[project = WorkNow]
+    enum Work<F> {
+        // `None` once it was given away.
+        Made { response: Option<Response<Body>> },
+        // The embedder's handlers take the time they need.
+        App { #[pin] answer: F },
+        // A control route's takes what its body takes to come.
+        Control { answer: Pin<Box<dyn Future<Output = Response<Body>> + Send>>, is_proof: bool },
+    }
+}
+
+impl<F> Work<F> {
+    fn made(response: Response<Body>) -> Self {
+        Self::Made { response: Some(response) }
+    }
+}
+
+impl<R: Routes> Future for Answering<R> {
+    type Output = Result<Response<Tracked<R::Body>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut work = this.work;
+        // What a panicking handler leaves behind is dropped with it; nothing of ours is shared with it unguarded.
+        let polled = catch_unwind(AssertUnwindSafe(|| match work.as_mut().project() {
+            WorkNow::App { answer } => answer.poll(cx).map(|Ok(response)| response.map(Either::Right)),
+            WorkNow::Made { response } => {
+                Poll::Ready(response.take().expect("a response is made once").map(Either::Left))
+            }
+            WorkNow::Control { answer, .. } => {
+                answer.as_mut().poll(cx).map(|response| response.map(Either::Left))
+            }
+        }));
+        let response = ready!(polled.unwrap_or_else(|_| Poll::Ready(panicked().map(Either::Left))));
+        let busy = this.busy.take().expect("a response is made once");
+        if let WorkNow::Control { is_proof: true, .. } = work.project()
+            && response.status() == StatusCode::OK
+        {
+            busy.load().note_proof();
         }
+        Poll::Ready(Ok(response.map(|body| Tracked { body, busy })))
     }
 }
 
@@ -150,15 +165,9 @@ async fn within_limit(route: RouteFuture<Infallible>) -> Response<Body> {
     }
 }
 
-/// A body that is empty needs no box.
-fn to_body(body: Incoming) -> Body {
-    if body.is_end_stream() { Body::empty() } else { Body::new(body) }
-}
-
 /// What an embedder without routes of its own serves.
-pub(crate) fn nothing_here() -> Router {
-    Router::new()
-        .fallback(async || Refused(problem(StatusCode::NOT_FOUND, ProblemCode::NotFound, "no such route")))
+fn nothing_here() -> Response<Body> {
+    refused(StatusCode::NOT_FOUND, ProblemCode::NotFound, "no such route")
 }
 
 fn health() -> &'static str {
@@ -256,21 +265,24 @@ impl IntoResponse for Refused {
     }
 }
 
-/// A response body that counts as in flight until its last byte is handed over or its connection is gone.
-pub(crate) struct Tracked {
-    body: Body,
-    _busy: Busy,
+pin_project! {
+    /// A response body that counts as in flight until its last byte is handed over or its connection is gone.
+    pub(crate) struct Tracked<B> {
+        #[pin]
+        body: Either<Body, B>,
+        busy: Busy,
+    }
 }
 
-impl http_body::Body for Tracked {
+impl<B: http_body::Body<Data = Bytes, Error: Into<BoxError>>> http_body::Body for Tracked<B> {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = BoxError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        self.project().body.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -31,6 +31,7 @@ use self::load::{Load, Metered};
 pub(crate) use self::places::MOST;
 use self::places::{Places, Whom};
 use crate::api::Api;
+use crate::routes::Routes;
 use crate::shared::{Message, Phase, Shared};
 use crate::sys;
 
@@ -48,7 +49,7 @@ const UNKNOWN: Duration = Duration::from_millis(500);
 const DRAIN_TICK: Duration = Duration::from_millis(5);
 
 /// Accepts until the phase says otherwise; returns once the listener is closed and every connection has ended.
-pub(crate) async fn serve(listener: TcpListener, api: Api, shared: Arc<Shared>) {
+pub(crate) async fn serve<R: Routes>(listener: TcpListener, api: Api<R>, shared: Arc<Shared>) {
     let mut acceptor = Acceptor {
         listener,
         api,
@@ -75,9 +76,9 @@ pub(crate) async fn serve(listener: TcpListener, api: Api, shared: Arc<Shared>) 
     connections.wait().await;
 }
 
-struct Acceptor {
+struct Acceptor<R> {
     listener: TcpListener,
-    api: Api,
+    api: Api<R>,
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
     connections: TaskTracker,
@@ -86,7 +87,7 @@ struct Acceptor {
     next: Option<TcpStream>,
 }
 
-impl Acceptor {
+impl<R: Routes> Acceptor<R> {
     async fn accept_while_serving(&mut self) {
         let mut refuted = false;
         let mut failures = 0;
@@ -180,7 +181,7 @@ impl Acceptor {
 }
 
 /// Serves one connection to its end, or to the end of what it has in flight once a drain begins.
-async fn attend(stream: TcpStream, load: Arc<Load>, api: Api, phase: watch::Receiver<Phase>) {
+async fn attend<R: Routes>(stream: TcpStream, load: Arc<Load>, api: Api<R>, phase: watch::Receiver<Phase>) {
     let accepted = Instant::now();
     let requests = Arc::clone(&load);
     let service = service_fn(move |request| api.answer(request, Busy::new(&requests)));
