@@ -33,8 +33,7 @@ pub(in crate::bench) enum Rung {
 }
 
 impl Rung {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Bare, Self::Plain, Self::Router, Self::Fenceless, Self::Product];
+    pub(super) const ALL: [Self; 5] = [Self::Bare, Self::Plain, Self::Router, Self::Fenceless, Self::Product];
 
     pub(in crate::bench) fn name(self) -> &'static str {
         match self {
