@@ -151,7 +151,7 @@ fn p14_work_on_a_blocking_thread_keeps_nobody() {
 #[test]
 fn p14_who_never_asks_is_let_go_and_who_is_answered_is_not() {
     /// What is said in the code, and how much later it may be.
-    const PATIENCE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(60));
+    const PATIENCE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(1));
     let bench = bench!();
     let daemon = bench.service(&[]);
     let begun = Instant::now();
@@ -162,7 +162,7 @@ fn p14_who_never_asks_is_let_go_and_who_is_answered_is_not() {
         stream.set_read_timeout(Some(left)).unwrap();
         let end = stream.read_to_end(&mut Vec::new());
         assert!(end.is_ok() || end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset), "{what}");
-        assert!(begun.elapsed() >= PATIENCE.0 - Duration::from_secs(1), "{what}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() + Duration::from_secs(1) >= PATIENCE.0, "{what}: {:?}", begun.elapsed());
     }
     assert_eq!(daemon.view()["in_flight"], 1);
     drop(lasts);
