@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use aileron_discovery::StateDir;
 use aileron_discovery::protocol::launch::LaunchPipe;
-use aileron_server::{AppError, Config, Context, FileEvents, ServiceManager, Terminal, serve};
-use axum::Router;
+use aileron_server::{AppError, Config, Context, FileEvents, Routes, ServiceManager, Terminal, serve};
 
 use crate::logger::PanickyLogger;
 
@@ -83,10 +82,11 @@ impl Embedder {
     }
 
     /// Is the daemon, until it is not.
-    pub fn serve<A, F>(mut self, app: A) -> ExitCode
+    pub fn serve<A, F, R>(mut self, app: A) -> ExitCode
     where
         A: FnOnce(Context) -> F,
-        F: Future<Output = Result<Option<Router>, AppError>>,
+        F: Future<Output = Result<Option<R>, AppError>>,
+        R: Routes,
     {
         if let Some(events) = &self.panic_on {
             PanickyLogger::install(events);

@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a step that fails is the failure of the test")]
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use aileron_tests::http::send;
 use aileron_tests::{Bench, Daemon, End, PROMPT, Signal, Snapshot, bench, says_nothing, until};
@@ -62,7 +63,7 @@ fn block(daemon: &Daemon) -> TcpStream {
     until("the runtime is blocked", PROMPT, || {
         let health = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", daemon.address);
         let mut stream = send(daemon.address, health.as_bytes()).ok()?;
-        stream.set_read_timeout(Some(std::time::Duration::from_millis(200))).ok()?;
+        stream.set_read_timeout(Some(Duration::from_millis(200))).ok()?;
         stream.read(&mut [0; 16]).is_err().then_some(())
     });
     stream
@@ -143,4 +144,27 @@ fn p14_work_on_a_blocking_thread_keeps_nobody() {
         assert_ends(&bench, &daemon, cause, &format!("{cause:?}"));
         assert_eq!(daemon.log.wait_for("watchdog", PROMPT)["in_flight"], 0, "{cause:?}");
     }
+}
+
+/// Whoever sends no whole request for 30 s is let go, however little of one was sent and however the time was passed. What is
+/// in flight meanwhile is not.
+#[test]
+fn p14_who_never_asks_is_let_go_and_who_is_answered_is_not() {
+    /// What is said in the code, and how much later it may be.
+    const PATIENCE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(1));
+    let bench = bench!();
+    let daemon = bench.service(&[]);
+    let begun = Instant::now();
+    let silent: Vec<_> = OPEN_ENDS[..4].iter().map(|(what, _, open)| (what, open(&daemon))).collect();
+    let lasts = in_flight(&daemon, &daemon.request("GET", "/hang/600000"));
+    for (what, mut stream) in silent {
+        let left = (PATIENCE.0 + PATIENCE.1).saturating_sub(begun.elapsed());
+        stream.set_read_timeout(Some(left)).unwrap();
+        let end = stream.read_to_end(&mut Vec::new());
+        assert!(end.is_ok() || end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset), "{what}");
+        assert!(begun.elapsed() + Duration::from_secs(1) >= PATIENCE.0, "{what}: {:?}", begun.elapsed());
+    }
+    assert_eq!(daemon.view()["in_flight"], 1);
+    drop(lasts);
+    bench.aileron(&["stop"]).succeed();
 }

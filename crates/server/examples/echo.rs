@@ -3,8 +3,9 @@
 //! * `echo bare [FILE]`: hyper alone, which is the limit. With a file it has the file's bytes ready for `GET /v1/daemon`.
 //! * `echo router`: the same behind the router of axum that an embedder writes, still without a layer of ours.
 //! * `echo daemon DIR`: the same router given to [`serve`], as an embedder gives it: every layer on.
+//! * `echo plain DIR`: the first handler given to [`serve`] without a router: every layer on.
 //!
-//! The first two print their port and serve until they are killed; the third is found through its record. All three have a
+//! The first two print their port and serve until they are killed; the others are found through their record. All have a
 //! runtime of one thread. An example of this crate, so that profile, linkage and versions are the product's.
 //! `bench idle` runs the first as a daemon that does nothing.
 
@@ -14,7 +15,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use aileron_discovery::{StateDir, Tool};
-use aileron_server::{Config, Context, Terminal, serve};
+use aileron_server::{Config, Context, Plain, Routes, Terminal, serve};
 use axum::Router;
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -35,8 +36,14 @@ fn main() -> Result<(), Failure> {
         ["bare"] => on_a_runtime(bare(Bytes::new())),
         ["bare", file] => on_a_runtime(bare(std::fs::read(file)?.into())),
         ["router"] => on_a_runtime(router()),
-        ["daemon", directory] => daemon(Path::new(directory)),
-        _ => Err("usage: echo bare [FILE] | router | daemon DIR".into()),
+        // The control route for health is the product's own; nobody else's is ever asked.
+        ["daemon", directory] => daemon(Path::new(directory), routes()),
+        ["plain", directory] => {
+            let answer =
+                async |request| Ok(answer(request, Bytes::new()).await.unwrap_or_else(|_| cut_short()));
+            daemon(Path::new(directory), Plain(service_fn(answer)))
+        }
+        _ => Err("usage: echo bare [FILE] | router | daemon DIR | plain DIR".into()),
     }
 }
 
@@ -49,11 +56,17 @@ fn routes() -> Router {
     Router::new().route("/echo", post(async |body: Bytes| body)).route("/healthz", get(async || "ok"))
 }
 
-fn daemon(directory: &Path) -> Result<(), Failure> {
+/// What nobody will hear: the body of the request has not come whole.
+fn cut_short() -> Response<Full<Bytes>> {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response
+}
+
+fn daemon(directory: &Path, routes: impl Routes) -> Result<(), Failure> {
     let state_dir = StateDir::resolve(&Tool::new("aileron", env!("CARGO_PKG_VERSION")), Some(directory))?;
     state_dir.create()?;
-    // The control route for health is the product's own; the router's is never asked.
-    let app = async |_: Context| Ok(Some(routes()));
+    let app = async |_: Context| Ok(Some(routes));
     let ended = serve(&state_dir, &Config::new(), Terminal::Detached, app, |_| {})?;
     if ended.reason.exit_status() == 0 { Ok(()) } else { Err(ended.reason.name().into()) }
 }
@@ -96,7 +109,8 @@ async fn answer(request: Request<Incoming>, document: Bytes) -> Result<Response<
 }
 
 async fn router() -> Result<(), Failure> {
-    let (listener, routes) = (listen()?, routes());
+    // As `axum::serve` does: handlers are made ready for their requests once.
+    let (listener, routes): (_, Router) = (listen()?, routes().with_state(()));
     loop {
         let service = TowerToHyperService::new(routes.clone());
         tokio::spawn(http1::Builder::new().serve_connection(next(&listener).await?, service));

@@ -1,6 +1,5 @@
 //! Who is using the daemon, for the drain and for the idle time-out. Monotonic time only.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,10 +17,27 @@ impl Activity {
         Self { born: Instant::now(), in_flight: AtomicU64::new(0), last_use: AtomicU64::new(0) }
     }
 
-    /// Counts a request until the guard is dropped: with the last byte of its response, or with its connection.
-    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
+    /// One that was made some time ago.
+    #[cfg(test)]
+    pub(crate) fn of_age(age: Duration) -> Self {
+        Self { born: Instant::now().checked_sub(age).unwrap(), ..Self::new() }
+    }
+
+    /// Counts a request, until [`end`](Self::end).
+    pub(crate) fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
-        InFlight(Arc::clone(self))
+    }
+
+    /// A request ended `now`.
+    pub(crate) fn end(&self, now: u64) {
+        // Before the count falls, so that nobody sees "idle" with an old time.
+        self.last_use.store(now, Ordering::Release);
+        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Milliseconds since this was made.
+    pub(crate) fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn in_flight(&self) -> u64 {
@@ -30,8 +46,7 @@ impl Activity {
 
     /// Use that is no request: a handshake, a connection taken from the backlog at the idle edge.
     pub(crate) fn touch(&self) {
-        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_use.store(now, Ordering::Release);
+        self.last_use.store(self.now(), Ordering::Release);
     }
 
     /// When it was last used; `None` while it is in use.
@@ -41,30 +56,19 @@ impl Activity {
     }
 }
 
-/// One request in flight.
-#[derive(Debug)]
-pub(crate) struct InFlight(Arc<Activity>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        // Before the count falls, so that nobody sees "idle" with an old time.
-        self.0.touch();
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn idle_begins_with_the_end_of_the_last_request() {
-        let activity = Arc::new(Activity::new());
+        let activity = Activity::new();
         let before = activity.idle_since().unwrap();
-        let (first, second) = (activity.begin(), activity.begin());
-        drop(first);
+        activity.begin();
+        activity.begin();
+        activity.end(activity.now());
         assert_eq!((activity.in_flight(), activity.idle_since()), (1, None));
-        drop(second);
+        activity.end(activity.now());
         assert!(activity.idle_since().unwrap() >= before);
     }
 }

@@ -1,12 +1,11 @@
 //! The control routes, and how a request finds its way to them or to the embedder's.
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use aileron_discovery::protocol::control::{DaemonView, Problem, ProblemCode, StopRequest};
@@ -16,16 +15,19 @@ use aileron_discovery::{Look, protocol};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, Request, Response, StatusCode};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
+use axum::routing::future::RouteFuture;
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{BoxError, Json, Router};
 use bytes::Bytes;
+use http_body_util::Either;
 use hyper::body::Incoming;
-use tower_service::Service as _;
+use pin_project_lite::pin_project;
 
-use crate::activity::InFlight;
+use crate::connections::Busy;
 use crate::guard::{Area, admit, problem};
+use crate::routes::Routes;
 use crate::shared::{Message, Shared};
 
 /// No control request has a longer body, in bytes.
@@ -35,21 +37,19 @@ const MAX_BODY: usize = 16 * 1024;
 /// keeps a connection's place.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// As good as none.
-const NO_LIMIT: Duration = Duration::from_hours(24 * 365);
-
 /// The routers of one daemon.
 #[derive(Clone, Debug)]
-pub(crate) struct Api {
+pub(crate) struct Api<R> {
     shared: Arc<Shared>,
     control: Router,
-    app: Router,
+    /// `None`: there is nothing but the control routes.
+    app: Option<R>,
 }
 
-impl Api {
-    pub(crate) fn new(shared: Arc<Shared>, app: Router) -> Self {
+impl<R: Routes> Api<R> {
+    pub(crate) fn new(shared: Arc<Shared>, app: Option<R>) -> Self {
         let control = Router::new()
-            .route(route::HEALTH, get(async || "ok"))
+            .route(route::HEALTH, get(async || health()))
             .route(route::HANDSHAKE, post(handshake))
             .route(route::DAEMON, get(daemon))
             .route(route::STOP, post(stop))
@@ -63,66 +63,121 @@ impl Api {
             })
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(Arc::clone(&shared));
-        Self { shared, control, app }
+        Self { shared, control: control.prepared(), app: app.map(Routes::prepared) }
     }
 
-    /// Answers one request, whatever it is and whatever the handler does. `is_known` is called if it came with the token.
-    pub(crate) async fn answer(
-        self,
-        request: Request<Incoming>,
-        is_known: impl FnOnce(),
-    ) -> Result<Response<Tracked>, Infallible> {
-        let (head, body) = request.into_parts();
-        let area = match admit(&self.shared, &head) {
+    /// Answers one request, whatever it is and whatever the handler does.
+    pub(crate) fn answer(&self, request: Request<Incoming>, mut busy: Busy) -> Answering<R> {
+        let work = catch_unwind(AssertUnwindSafe(|| self.begin(request, &mut busy)));
+        Answering { work: work.unwrap_or_else(|_| Work::made(panicked())), busy: Some(busy) }
+    }
+
+    fn begin(&self, request: Request<Incoming>, busy: &mut Busy) -> Work<R::Future> {
+        let path = request.uri().path();
+        let area = match admit(&self.shared, request.uri(), request.headers()) {
             Ok(area) => area,
-            Err(refusal) => return Ok(Tracked::without(Refused(refusal).into_response())),
+            Err(refusal) => return Work::made(Refused(refusal).into_response()),
         };
         if matches!(area, Area::Control | Area::App) {
-            is_known();
+            busy.load().note_token();
         }
-        let is_use = area == Area::App || head.uri.path() == route::EVENTS;
-        let in_flight = is_use.then(|| self.shared.activity.begin());
-        let mut router = if area == Area::App { self.app } else { self.control };
-        let request = Request::from_parts(head, Body::new(body));
-        // The embedder's handlers take the time they need; a control route's takes what its body takes to come.
-        let limit = if area == Area::App { NO_LIMIT } else { CONTROL_TIMEOUT };
-        let response = match tokio::time::timeout(limit, catch_panic(router.call(request))).await {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(never))) => match never {},
-            Ok(Err(_)) => {
-                refused(StatusCode::INTERNAL_SERVER_ERROR, ProblemCode::Internal, "a handler panicked")
+        if area == Area::App || path == route::EVENTS {
+            busy.note_use();
+        }
+        if area == Area::App {
+            let Some(app) = &self.app else { return Work::made(nothing_here()) };
+            return Work::App { answer: app.answer(request) };
+        }
+        match (request.method(), path) {
+            // What is asked most often, and needs no router.
+            (&Method::GET, route::HEALTH) => Work::made(health().into_response()),
+            (&Method::GET, route::DAEMON) => Work::made(Json(view(&self.shared)).into_response()),
+            _ => {
+                let is_proof = area == Area::Handshake;
+                let answer = within_limit(self.control.answer(request));
+                Work::Control { answer: Box::pin(answer), is_proof }
             }
-            Err(_) => {
-                refused(StatusCode::REQUEST_TIMEOUT, ProblemCode::BadRequest, "the body did not come in time")
+        }
+    }
+}
+
+pin_project! {
+    /// A request that is being answered.
+    pub(crate) struct Answering<R: Routes> {
+        #[pin]
+        work: Work<R::Future>,
+        // `None` once there is a response, which has it.
+        busy: Option<Busy>,
+    }
+}
+
+pin_project! {
+    #[project = WorkNow]
+    enum Work<F> {
+        // `None` once it was given away.
+        Made { response: Option<Response<Body>> },
+        // The embedder's handlers take the time they need.
+        App { #[pin] answer: F },
+        // A control route's takes what its body takes to come.
+        Control { answer: Pin<Box<dyn Future<Output = Response<Body>> + Send>>, is_proof: bool },
+    }
+}
+
+impl<F> Work<F> {
+    fn made(response: Response<Body>) -> Self {
+        Self::Made { response: Some(response) }
+    }
+}
+
+impl<R: Routes> Future for Answering<R> {
+    type Output = Result<Response<Tracked<R::Body>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut work = this.work;
+        // What a panicking handler leaves behind is dropped with it; nothing of ours is shared with it unguarded.
+        let polled = catch_unwind(AssertUnwindSafe(|| match work.as_mut().project() {
+            WorkNow::App { answer } => answer.poll(cx).map(|Ok(response)| response.map(Either::Right)),
+            WorkNow::Made { response } => {
+                Poll::Ready(response.take().expect("a response is made once").map(Either::Left))
             }
-        };
-        Ok(Tracked::with(response, in_flight))
+            WorkNow::Control { answer, .. } => {
+                answer.as_mut().poll(cx).map(|response| response.map(Either::Left))
+            }
+        }));
+        let response = ready!(polled.unwrap_or_else(|_| Poll::Ready(panicked().map(Either::Left))));
+        let busy = this.busy.take().expect("a response is made once");
+        if let WorkNow::Control { is_proof: true, .. } = work.project()
+            && response.status() == StatusCode::OK
+        {
+            busy.load().note_proof();
+        }
+        Poll::Ready(Ok(response.map(|body| Tracked { body, busy })))
+    }
+}
+
+async fn within_limit(route: RouteFuture<Infallible>) -> Response<Body> {
+    match tokio::time::timeout(CONTROL_TIMEOUT, route).await {
+        Ok(Ok(response)) => response,
+        Err(_) => {
+            refused(StatusCode::REQUEST_TIMEOUT, ProblemCode::BadRequest, "the body did not come in time")
+        }
     }
 }
 
 /// What an embedder without routes of its own serves.
-pub(crate) fn nothing_here() -> Router {
-    Router::new()
-        .fallback(async || Refused(problem(StatusCode::NOT_FOUND, ProblemCode::NotFound, "no such route")))
+fn nothing_here() -> Response<Body> {
+    refused(StatusCode::NOT_FOUND, ProblemCode::NotFound, "no such route")
 }
 
-/// Polls `work`; a panic in it is its end and nobody else's.
-async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Box<dyn Any + Send>> {
-    let mut work = pin!(work);
-    std::future::poll_fn(|cx| {
-        // What a panicking handler leaves behind is dropped with it; nothing of ours is shared with it unguarded.
-        match std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
-    })
-    .await
+fn health() -> &'static str {
+    "ok"
 }
 
 async fn handshake(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<Proof>, Refused> {
     let challenge: Challenge = parse(&body)?;
     shared.activity.touch();
-    let address = *shared.address.get().expect("bound before it is served");
+    let address = shared.address.get().expect("bound before it is served").get();
     Ok(Json(Proof::new(&shared.token, &challenge, &shared.instance, shared.state(), address)))
 }
 
@@ -190,6 +245,10 @@ fn refused(status: StatusCode, code: ProblemCode, title: &str) -> Response<Body>
     Refused(problem(status, code, title)).into_response()
 }
 
+fn panicked() -> Response<Body> {
+    refused(StatusCode::INTERNAL_SERVER_ERROR, ProblemCode::Internal, "a handler panicked")
+}
+
 /// A refusal as it goes over the wire: a problem document (RFC 9457).
 pub(crate) struct Refused(pub(crate) protocol::control::Problem);
 
@@ -206,31 +265,24 @@ impl IntoResponse for Refused {
     }
 }
 
-/// A response body that counts as in flight until its last byte is handed over or its connection is gone.
-pub(crate) struct Tracked {
-    body: Body,
-    _in_flight: Option<InFlight>,
-}
-
-impl Tracked {
-    fn with(response: Response<Body>, in_flight: Option<InFlight>) -> Response<Self> {
-        response.map(|body| Self { body, _in_flight: in_flight })
-    }
-
-    fn without(response: Response<Body>) -> Response<Self> {
-        Self::with(response, None)
+pin_project! {
+    /// A response body that counts as in flight until its last byte is handed over or its connection is gone.
+    pub(crate) struct Tracked<B> {
+        #[pin]
+        body: Either<Body, B>,
+        busy: Busy,
     }
 }
 
-impl http_body::Body for Tracked {
+impl<B: http_body::Body<Data = Bytes, Error: Into<BoxError>>> http_body::Body for Tracked<B> {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = BoxError;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
-        std::pin::Pin::new(&mut self.body).poll_frame(cx)
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        self.project().body.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -4,10 +4,14 @@
 //! *in flight* here is a request whose head has arrived and whose response has not left yet; half a head, an idle
 //! keep-alive or a connection that never spoke is not, and is dropped when a drain begins. Who goes when too many have
 //! come is said in [`places`].
+//!
+//! A connection's task is polled for each request, so it waits for its connection alone. Whatever else concerns it (a drain
+//! has begun, it takes too long for a request head) it is called for, and looks once it has read what has arrived.
 
 mod load;
 mod places;
 
+use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,24 +19,21 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use aileron_discovery::failpoint;
-use aileron_discovery::protocol::route;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use self::load::{Busy, Load, Metered, WithBusy};
+pub(crate) use self::load::Busy;
+use self::load::{Load, Metered};
 pub(crate) use self::places::MOST;
 use self::places::{Places, Whom};
 use crate::api::Api;
+use crate::routes::Routes;
 use crate::shared::{Message, Phase, Shared};
 use crate::sys;
-
-/// A connection that has not sent a whole request head for this long is closed.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// No descriptor left: nothing is gained by asking again at once.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
@@ -48,7 +49,7 @@ const UNKNOWN: Duration = Duration::from_millis(500);
 const DRAIN_TICK: Duration = Duration::from_millis(5);
 
 /// Accepts until the phase says otherwise; returns once the listener is closed and every connection has ended.
-pub(crate) async fn serve(listener: TcpListener, api: Api, shared: Arc<Shared>) {
+pub(crate) async fn serve<R: Routes>(listener: TcpListener, api: Api<R>, shared: Arc<Shared>) {
     let mut acceptor = Acceptor {
         listener,
         api,
@@ -56,31 +57,37 @@ pub(crate) async fn serve(listener: TcpListener, api: Api, shared: Arc<Shared>) 
         connections: TaskTracker::new(),
         places: Places::new(),
         next: None,
-        born: Instant::now(),
         shared,
     };
-    acceptor.accept_while_serving().await;
+    let places = Arc::clone(&acceptor.places);
+    tokio::select! {
+        () = acceptor.accept_while_serving() => {}
+        never = places.call_the_late() => match never {},
+    }
     acceptor.empty_backlog();
-    let Acceptor { listener, connections, .. } = acceptor;
+    let Acceptor { listener, connections, mut phase, .. } = acceptor;
     drop(listener);
     failpoint!("listener_closed");
     connections.close();
+    // An end may have been agreed on, or accepting have failed, before the keeper has said so.
+    if phase.wait_for(|phase| *phase >= Phase::Draining).await.is_err() { /* the daemon is gone altogether */
+    }
+    places.call_all();
     connections.wait().await;
 }
 
-struct Acceptor {
+struct Acceptor<R> {
     listener: TcpListener,
-    api: Api,
+    api: Api<R>,
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
     connections: TaskTracker,
     places: Arc<Places>,
     /// It was accepted, and there is no place for it yet.
     next: Option<TcpStream>,
-    born: Instant,
 }
 
-impl Acceptor {
+impl<R: Routes> Acceptor<R> {
     async fn accept_while_serving(&mut self) {
         let mut refuted = false;
         let mut failures = 0;
@@ -161,7 +168,7 @@ impl Acceptor {
     fn attend_next(&mut self) {
         let Some(stream) = self.next.take() else { return };
         if stream.set_nodelay(true).is_err() { /* slower answers, nothing worse */ }
-        let load = Arc::new(Load::new(self.born));
+        let load = Arc::new(Load::new(Arc::clone(&self.shared.activity)));
         let place = self.places.take(Arc::clone(&load));
         let number = place.number();
         let connection = attend(stream, load, self.api.clone(), self.phase.clone());
@@ -174,34 +181,30 @@ impl Acceptor {
 }
 
 /// Serves one connection to its end, or to the end of what it has in flight once a drain begins.
-async fn attend(stream: TcpStream, load: Arc<Load>, api: Api, mut phase: watch::Receiver<Phase>) {
+async fn attend<R: Routes>(stream: TcpStream, load: Arc<Load>, api: Api<R>, phase: watch::Receiver<Phase>) {
     let accepted = Instant::now();
     let requests = Arc::clone(&load);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let busy = Busy::new(Arc::clone(&requests));
-        let is_proof = request.uri().path() == route::HANDSHAKE;
-        requests.forget_proof();
-        let (knows, proves) = (Arc::clone(&requests), Arc::clone(&requests));
-        let answer = api.clone().answer(request, move || knows.has_token.store(true, Ordering::Release));
-        async move {
-            let response = answer.await?;
-            if is_proof && response.status() == hyper::StatusCode::OK {
-                proves.note_proof();
-            }
-            Ok::<_, std::convert::Infallible>(response.map(|body| WithBusy { body, _busy: busy }))
+    let service = service_fn(move |request| api.answer(request, Busy::new(&requests)));
+    let io = TokioIo::new(Metered { stream, load: Arc::clone(&load) });
+    // No time-out of hyper's: it makes, registers and removes a timer for each request (see `Places::call_the_late`).
+    let connection = http1::Builder::new().header_read_timeout(None).serve_connection(io, service);
+    let mut connection = pin!(connection);
+    let is_drained = poll_fn(|cx| {
+        // First: what has already arrived is read before a drain closes the connection.
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(false);
+        }
+        if !load.take_call(cx) {
+            return Poll::Pending;
+        }
+        match *phase.borrow() {
+            Phase::Draining | Phase::Ended => Poll::Ready(true),
+            _ if load.head_may_take().is_zero() => Poll::Ready(false),
+            Phase::Serving | Phase::IdleCheck => Poll::Pending,
         }
     });
-    let io = TokioIo::new(Metered { stream, load: Arc::clone(&load) });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(io, service);
-    let mut connection = pin!(connection);
-    tokio::select! {
-        // First: what has already arrived is read before a drain closes the connection.
-        biased;
-        _ = connection.as_mut() => return,
-        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {}
+    if !is_drained.await {
+        return;
     }
     // hyper closes an idle connection, and one that has not spoken yet, as soon as it is told to shut down.
     let began = Instant::now();

@@ -6,19 +6,21 @@ use std::time::Duration;
 
 use axum::http::request::Parts;
 
+use crate::guard::{Area, Credentials, OwnAddress, check_origin};
+
 /// Whether a request is addressed to the daemon at `address`, and by no foreign page.
 pub fn is_addressed(address: SocketAddr, head: &Parts) -> bool {
-    crate::guard::check_origin(address, head).is_ok()
+    check_origin(&OwnAddress::new(address), &head.uri, &Credentials::of(&head.headers)).is_ok()
 }
 
 /// The token that a request shows.
 pub fn bearer(head: &Parts) -> Option<&[u8]> {
-    crate::guard::bearer(&head.headers)
+    Credentials::of(&head.headers).bearer()
 }
 
 /// Which of the four areas of rules a path is in: `Health`, `Handshake`, `Control`, `App`.
 pub fn area(path: &str) -> String {
-    format!("{:?}", crate::guard::Area::of(path))
+    format!("{:?}", Area::of(path))
 }
 
 /// The watchdog's interval, given `WATCHDOG_USEC`, `WATCHDOG_PID` and the own pid.

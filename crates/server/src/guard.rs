@@ -10,9 +10,8 @@ use std::net::SocketAddr;
 use aileron_discovery::Verdict;
 use aileron_discovery::protocol::control::{Problem, ProblemCode};
 use aileron_discovery::protocol::route;
-use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
+use axum::http::{HeaderValue, StatusCode, Uri};
 
 use crate::shared::{Message, Shared};
 
@@ -40,13 +39,96 @@ impl Area {
     }
 }
 
+/// The daemon's own address, as a request names it.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnAddress {
+    address: SocketAddr,
+    /// As nearly every client writes it.
+    text: String,
+}
+
+impl OwnAddress {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { address, text: address.to_string() }
+    }
+
+    pub(crate) fn get(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether `authority` is the bound address, or `localhost`, with the port.
+    fn is(&self, authority: &[u8]) -> bool {
+        if authority == self.text.as_bytes() {
+            return true;
+        }
+        let Ok(text) = std::str::from_utf8(authority) else { return false };
+        match text.strip_prefix("localhost:") {
+            Some(port) => {
+                port.parse() == Ok(self.address.port()) && port.bytes().all(|byte| byte.is_ascii_digit())
+            }
+            None => text.parse() == Ok(self.address),
+        }
+    }
+}
+
+/// How often a header was sent. Two values are nobody's honest request.
+#[derive(Clone, Copy, Debug)]
+enum Sent<'a> {
+    Never,
+    Once(&'a [u8]),
+    Often,
+}
+
+impl<'a> Sent<'a> {
+    fn add(&mut self, value: &'a HeaderValue) {
+        *self = if matches!(self, Self::Never) { Self::Once(value.as_bytes()) } else { Self::Often };
+    }
+}
+
+/// What a request is judged by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Credentials<'a> {
+    host: Sent<'a>,
+    origin: Sent<'a>,
+    site: Sent<'a>,
+    authorization: Sent<'a>,
+}
+
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+impl<'a> Credentials<'a> {
+    /// Looks at each header once: they are few, and to look one up by its name costs as much as five of them.
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+        let [host, origin, site, authorization] = [Sent::Never; 4];
+        let mut found = Self { host, origin, site, authorization };
+        for (name, value) in headers {
+            if name == HOST {
+                found.host.add(value);
+            } else if name == AUTHORIZATION {
+                found.authorization.add(value);
+            } else if name == ORIGIN {
+                found.origin.add(value);
+            } else if name == SEC_FETCH_SITE {
+                found.site.add(value);
+            }
+        }
+        found
+    }
+
+    /// The token that a request shows.
+    pub(crate) fn bearer(&self) -> Option<&'a [u8]> {
+        let Sent::Once(value) = self.authorization else { return None };
+        value.strip_prefix(b"Bearer ")
+    }
+}
+
 /// Admits the request to its area, or says why not.
-pub(crate) fn admit(shared: &Shared, head: &Parts) -> Result<Area, Problem> {
-    let address =
-        *shared.address.get().expect("the address is known before the first connection is accepted");
-    check_origin(address, head)?;
-    let area = Area::of(head.uri.path());
-    if matches!(area, Area::Control | Area::App) && !has_token(shared, &head.headers) {
+pub(crate) fn admit(shared: &Shared, target: &Uri, headers: &HeaderMap) -> Result<Area, Problem> {
+    let own = shared.address.get().expect("the address is known before the first connection is accepted");
+    let credentials = Credentials::of(headers);
+    check_origin(own, target, &credentials)?;
+    let area = Area::of(target.path());
+    if matches!(area, Area::Control | Area::App) && !has_token(shared, &credentials) {
         return Err(problem(StatusCode::UNAUTHORIZED, ProblemCode::Unauthorized, "no token, or a wrong one"));
     }
     if matches!(area, Area::Handshake | Area::App) {
@@ -70,54 +152,32 @@ pub(crate) fn identity_lost() -> Problem {
     problem(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::IdentityLost, why)
 }
 
-fn has_token(shared: &Shared, headers: &HeaderMap) -> bool {
-    bearer(headers).is_some_and(|token| shared.token.matches(token))
+fn has_token(shared: &Shared, credentials: &Credentials<'_>) -> bool {
+    credentials.bearer().is_some_and(|token| shared.token.matches(token))
 }
 
-/// The token that a request shows.
-pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    only(headers, AUTHORIZATION.as_str())?.as_bytes().strip_prefix(b"Bearer ")
-}
-
-pub(crate) fn check_origin(address: SocketAddr, head: &Parts) -> Result<(), Problem> {
+pub(crate) fn check_origin(
+    own: &OwnAddress,
+    target: &Uri,
+    credentials: &Credentials<'_>,
+) -> Result<(), Problem> {
     let refuse = |what| Err(problem(StatusCode::FORBIDDEN, ProblemCode::Forbidden, what));
-    let headers = &head.headers;
-    if !only(headers, HOST.as_str()).is_some_and(|host| is_own(address, host.as_bytes())) {
+    if !matches!(credentials.host, Sent::Once(host) if own.is(host)) {
         return refuse("a `Host` that is not this daemon's address");
     }
     // An absolute-form target overrides `Host` (RFC 9112, section 3.2.2).
-    if head.uri.authority().is_some_and(|authority| !is_own(address, authority.as_str().as_bytes())) {
+    if target.authority().is_some_and(|authority| !own.is(authority.as_str().as_bytes())) {
         return refuse("a target that is not this daemon's address");
     }
-    if headers.contains_key(ORIGIN) {
-        let own =
-            only(headers, ORIGIN.as_str()).and_then(|origin| origin.as_bytes().strip_prefix(b"http://"));
-        if !own.is_some_and(|authority| is_own(address, authority)) {
-            return refuse("a foreign `Origin`");
-        }
+    match credentials.origin {
+        Sent::Never => {}
+        Sent::Once(origin) if origin.strip_prefix(b"http://").is_some_and(|it| own.is(it)) => {}
+        Sent::Once(_) | Sent::Often => return refuse("a foreign `Origin`"),
     }
     // A page on another port of localhost is same-*site*, so only same-origin, or no page at all, will do.
-    if headers.contains_key("sec-fetch-site") {
-        let site = only(headers, "sec-fetch-site").map(HeaderValue::as_bytes);
-        if !matches!(site, Some(b"same-origin" | b"none")) {
-            return refuse("a foreign `Sec-Fetch-Site`");
-        }
-    }
-    Ok(())
-}
-
-/// The one value of a header: none, or two, are nobody's honest request.
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    values.next().filter(|_| values.next().is_none())
-}
-
-/// Whether `authority` is the bound address, or `localhost`, with the port.
-fn is_own(address: SocketAddr, authority: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(authority) else { return false };
-    match text.strip_prefix("localhost:") {
-        Some(port) => port.parse() == Ok(address.port()) && port.bytes().all(|byte| byte.is_ascii_digit()),
-        None => text.parse() == Ok(address),
+    match credentials.site {
+        Sent::Never | Sent::Once(b"same-origin" | b"none") => Ok(()),
+        Sent::Once(_) | Sent::Often => refuse("a foreign `Sec-Fetch-Site`"),
     }
 }
 
@@ -129,6 +189,7 @@ pub(crate) fn problem(status: StatusCode, code: ProblemCode, title: &str) -> Pro
 mod tests {
     use super::*;
     use axum::http::Request;
+    use axum::http::request::Parts;
 
     const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4711);
 
@@ -138,6 +199,11 @@ mod tests {
             request = request.header(*name, *value);
         }
         request.body(()).unwrap().into_parts().0
+    }
+
+    fn judge(target: &str, headers: &[(&str, &str)]) -> Result<(), Problem> {
+        let head = head(target, headers);
+        check_origin(&OwnAddress::new(ADDRESS), &head.uri, &Credentials::of(&head.headers))
     }
 
     #[test]
@@ -152,7 +218,7 @@ mod tests {
                 ("sec-fetch-site", "same-origin"),
             ],
         ] {
-            assert!(check_origin(ADDRESS, &head("/x", &headers)).is_ok(), "{headers:?}");
+            assert!(judge("/x", &headers).is_ok(), "{headers:?}");
         }
     }
 
@@ -175,11 +241,11 @@ mod tests {
             vec![own, ("sec-fetch-site", "same-site")],
             vec![own, ("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")],
         ] {
-            let refused = check_origin(ADDRESS, &head("/x", &headers)).unwrap_err();
+            let refused = judge("/x", &headers).unwrap_err();
             assert_eq!(refused.status, 403, "{headers:?}");
         }
-        assert!(check_origin(ADDRESS, &head("http://evil.example/x", &[own])).is_err());
-        assert!(check_origin(ADDRESS, &head("http://127.0.0.1:4711/x", &[own])).is_ok());
+        assert!(judge("http://evil.example/x", &[own]).is_err());
+        assert!(judge("http://127.0.0.1:4711/x", &[own]).is_ok());
     }
 
     #[test]

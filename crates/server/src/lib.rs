@@ -17,7 +17,7 @@
 //! # Reading order
 //!
 //! [`serve`] and [`run`] put the parts together. [`policy`] is pure. `keeper` decides and enforces; `watch` wakes it.
-//! `guard` admits requests, `api` answers the control routes, `connections` accepts and drains. `notify` tells a service
+//! `guard` admits requests, `api` answers the control routes and `routes` the embedder's, `connections` accepts and drains. `notify` tells a service
 //! manager.
 
 mod activity;
@@ -36,6 +36,7 @@ mod log;
 mod notify;
 pub mod policy;
 mod reason;
+mod routes;
 mod run;
 mod serve;
 mod shared;
@@ -49,5 +50,6 @@ pub use config::{
 pub use context::{Context, Fenced};
 pub use log::{LogError, LogFile, Terminal, check_level, init as init_log};
 pub use reason::ShutdownReason;
+pub use routes::{Plain, Routes};
 pub use run::{AppError, Ended, RunError, run};
 pub use serve::{ServeError, serve};

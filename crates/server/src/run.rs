@@ -14,17 +14,18 @@ use aileron_discovery::protocol::{PROTOCOL, SCHEMA};
 use aileron_discovery::{
     Advertisement, Endpoint, InstanceId, OwnerLock, PublishError, SecretError, Token, failpoint,
 };
-use axum::Router;
 use tokio::net::TcpListener;
 
-use crate::api::{Api, nothing_here};
+use crate::api::Api;
 use crate::config::{Config, ConfigError};
 use crate::connections;
 use crate::context::Context;
+use crate::guard::OwnAddress;
 use crate::keeper::{Keeper, Kept};
 use crate::log::LogFile;
 use crate::notify::Notifier;
 use crate::reason::ShutdownReason;
+use crate::routes::Routes;
 use crate::shared::{Inbox, Message, Phase, Shared, SharedParts};
 use crate::sys::Bell;
 
@@ -111,7 +112,7 @@ pub struct Ended {
 ///
 /// Installs handlers for `SIGTERM`, `SIGINT` and `SIGHUP` (Unix), and may end the process itself: work that is still open
 /// one second after the drain does not keep it.
-pub fn run<A, F>(
+pub fn run<A, F, R>(
     lock: OwnerLock,
     config: &Config,
     log: Option<LogFile>,
@@ -120,7 +121,8 @@ pub fn run<A, F>(
 ) -> Result<Ended, RunError>
 where
     A: FnOnce(Context) -> F,
-    F: Future<Output = Result<Option<Router>, AppError>>,
+    F: Future<Output = Result<Option<R>, AppError>>,
+    R: Routes,
 {
     config.check()?;
     let notifier = Notifier::of(config);
@@ -128,7 +130,7 @@ where
 }
 
 /// [`run`], with the way to a service manager.
-pub(crate) fn run_telling<A, F>(
+pub(crate) fn run_telling<A, F, R>(
     lock: OwnerLock,
     config: &Config,
     log: Option<LogFile>,
@@ -138,7 +140,8 @@ pub(crate) fn run_telling<A, F>(
 ) -> Result<Ended, RunError>
 where
     A: FnOnce(Context) -> F,
-    F: Future<Output = Result<Option<Router>, AppError>>,
+    F: Future<Output = Result<Option<R>, AppError>>,
+    R: Routes,
 {
     notifier.say_fault();
     let system = |step| move |source| RunError::System { step, source };
@@ -194,7 +197,7 @@ fn conclude(
 }
 
 /// The runtime's side: returns whether it ever was ready.
-async fn live<A, F>(
+async fn live<A, F, R>(
     shared: &Arc<Shared>,
     config: &Config,
     app: A,
@@ -202,7 +205,8 @@ async fn live<A, F>(
 ) -> Result<bool, RunError>
 where
     A: FnOnce(Context) -> F,
-    F: Future<Output = Result<Option<Router>, AppError>>,
+    F: Future<Output = Result<Option<R>, AppError>>,
+    R: Routes,
 {
     let bind = |source| RunError::Bind { address: config.bind, source };
     let listener = TcpListener::bind(config.bind).await.map_err(bind)?;
@@ -210,7 +214,7 @@ where
     failpoint!("bound");
     let address = listener.local_addr().map_err(bind)?;
     let endpoint = Endpoint::new(address).map_err(|_| ConfigError::NotLoopback(address))?;
-    shared.address.set(address).expect("a daemon binds once");
+    shared.address.set(OwnAddress::new(address)).expect("a daemon binds once");
 
     let mut phase = shared.phase.subscribe();
     let app = tokio::select! {
@@ -227,7 +231,7 @@ where
     shared.notifier.ready(&record);
     failpoint!("ready_said");
 
-    let api = Api::new(Arc::clone(shared), app.unwrap_or_else(nothing_here));
+    let api = Api::new(Arc::clone(shared), app);
     let served = connections::serve(listener, api, Arc::clone(shared));
     tokio::select! {
         biased;

@@ -6,13 +6,13 @@ use aileron_discovery::protocol::launch::{Failure, LaunchMessage, in_one_line};
 use aileron_discovery::{
     AcquireError, OwnerLock, PublishError, Shortage, StateDir, StateFile, failpoint, process,
 };
-use axum::Router;
 
 use crate::config::Config;
 use crate::context::Context;
 use crate::log::{self, LogError, Terminal};
 use crate::notify::Notifier;
 use crate::reason::ShutdownReason;
+use crate::routes::Routes;
 use crate::run::{AppError, Ended, RunError, run_telling};
 use crate::sys;
 
@@ -50,7 +50,7 @@ impl ServeError {
 /// # Errors
 ///
 /// Why it did not serve; `report` has been told the same.
-pub fn serve<A, F>(
+pub fn serve<A, F, R>(
     state_dir: &StateDir,
     config: &Config,
     terminal: Terminal,
@@ -59,7 +59,8 @@ pub fn serve<A, F>(
 ) -> Result<Ended, ServeError>
 where
     A: FnOnce(Context) -> F,
-    F: Future<Output = Result<Option<Router>, AppError>>,
+    F: Future<Output = Result<Option<R>, AppError>>,
+    R: Routes,
 {
     let served = lock_and_run(state_dir, config, terminal, app, &mut report);
     match &served {
@@ -80,7 +81,7 @@ where
     served
 }
 
-fn lock_and_run<A, F>(
+fn lock_and_run<A, F, R>(
     state_dir: &StateDir,
     config: &Config,
     terminal: Terminal,
@@ -89,7 +90,8 @@ fn lock_and_run<A, F>(
 ) -> Result<Ended, ServeError>
 where
     A: FnOnce(Context) -> F,
-    F: Future<Output = Result<Option<Router>, AppError>>,
+    F: Future<Output = Result<Option<R>, AppError>>,
+    R: Routes,
 {
     config.check().map_err(RunError::from)?;
     failpoint!("serve_begun");

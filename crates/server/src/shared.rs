@@ -1,6 +1,5 @@
 //! What the runtime's thread and the keeper both see.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -14,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::activity::Activity;
 use crate::events::EventHub;
+use crate::guard::OwnAddress;
 use crate::notify::Notifier;
 use crate::sys::Bell;
 
@@ -95,7 +95,7 @@ pub(crate) struct Shared {
     pub(crate) ownership: Ownership,
     pub(crate) token: Token,
     pub(crate) instance: InstanceId,
-    pub(crate) address: OnceLock<SocketAddr>,
+    pub(crate) address: OnceLock<OwnAddress>,
     pub(crate) started: Instant,
     pub(crate) started_at: String,
     pub(crate) options: DaemonOptions,

@@ -17,6 +17,7 @@ fn main() {}
 
 #[cfg(target_os = "linux")]
 mod slow {
+    use std::convert::Infallible;
     use std::ffi::OsString;
     use std::fs::File;
     use std::io::Write as _;
@@ -57,7 +58,7 @@ mod slow {
         embedder.serve(async move |_| {
             tokio::time::sleep(init).await;
             match fault.as_deref() {
-                None => Ok(None),
+                None => Ok(None::<Infallible>),
                 Some("fail") => Err(AppError::from("the well is dry")),
                 Some("panic") => panic!("the well is poisoned"),
                 Some("exit") => std::process::exit(0),

@@ -184,7 +184,7 @@ impl Bench {
             server.end().with_context(|| rung.name())?;
             let rate = Spread::of(&loaded.rates).context("there was a round")?;
             let ratio = rows.first().map_or(1.0, |bare| rate.median / bare.rate.median);
-            let promised = route == Route::Echo && rung == Rung::Product;
+            let promised = route == Route::Echo && rung.is_promised();
             rows.push(LoadRow {
                 route: route.name().to_owned(),
                 connections,
@@ -209,8 +209,10 @@ impl Bench {
             let [least, most] = [few, many].map(|requests| self.counted(*rung, route, requests));
             let each = (most.with_context(step)? - least.with_context(step)?) / f64::from(many - few);
             let ratio = rows.first().map_or(1.0, |bare| each / bare.instructions);
-            let added = rows.last().map_or(each, |last| each - last.instructions);
-            let promised = route == Route::Echo && *rung == Rung::Product;
+            let of = |below: &Rung| rows.iter().find(|row| row.server == below.name());
+            let below = rung.below().iter().find_map(of);
+            let added = below.map_or(each, |below| each - below.instructions);
+            let promised = route == Route::Echo && rung.is_promised();
             rows.push(LayerRow {
                 route: route.name().to_owned(),
                 server: rung.name().to_owned(),

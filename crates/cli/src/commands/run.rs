@@ -2,6 +2,8 @@
 
 use aileron_discovery::AcquireError;
 use aileron_discovery::protocol::launch::{LaunchMessage, LaunchPipe};
+use std::convert::Infallible;
+
 use aileron_server::{Config, Ended, ServeError, ServiceManager, Terminal, serve};
 use aileron_spawn::Finding;
 use serde_json::json;
@@ -27,7 +29,8 @@ pub(crate) fn run(settings: &Settings, args: &Run, output: Output) -> Result<Exi
             output.detail(&format!("listening on {}", record.url));
         }
     };
-    match serve(&settings.state_dir, &config, output.terminal(), async |_| Ok(None), say_ready) {
+    match serve(&settings.state_dir, &config, output.terminal(), async |_| Ok(None::<Infallible>), say_ready)
+    {
         Ok(ended) => Ok(status_of(ended)),
         Err(ServeError::Lock(AcquireError::Held { .. })) if args.already_running_ok => {
             output.note("a daemon runs already");
@@ -45,7 +48,7 @@ pub(crate) fn serve_launched(settings: &Settings, args: &Serve) -> Result<ExitSt
     })?;
     let config = settings::config(&settings.tool, &args.options)?;
     let report = |message| pipe.send(&message);
-    match serve(&settings.state_dir, &config, Terminal::Detached, async |_| Ok(None), report) {
+    match serve(&settings.state_dir, &config, Terminal::Detached, async |_| Ok(None::<Infallible>), report) {
         Ok(ended) => Ok(status_of(ended)),
         // The client was told, and is the one who says it; here it would only be said to the log once more.
         Err(error) => Ok(Failure::from(error).status),

@@ -1,16 +1,20 @@
-//! What one connection has in flight, and who it is: what a drain waits for, and what keeps a place.
+//! What one connection has in flight, and who it is: what a drain waits for, what keeps a place, and how it is called.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use aileron_discovery::protocol::LEASE;
-
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::activity::Activity;
+
+/// A connection that has not sent a whole request head for this long is closed.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection that was made at the very moment at which a drain began is about to send its request, which can then be
 /// answered (by a displaced daemon with "look again") instead of being reset. This long after it was accepted it is idle.
@@ -21,60 +25,57 @@ const NEVER: u64 = u64::MAX;
 
 /// What one connection has in flight.
 #[derive(Debug)]
-pub(super) struct Load {
+pub(crate) struct Load {
     pub(super) requests: AtomicUsize,
     /// The last write found the socket's buffer full.
     write_blocked: AtomicBool,
     /// Something was read.
-    pub(super) has_spoken: AtomicBool,
+    has_spoken: AtomicBool,
     pub(super) drained: AtomicBool,
     /// A request came with the token.
     pub(super) has_token: AtomicBool,
-    /// Milliseconds after `born` at which the last request ended.
+    /// When the last request ended, or the connection was accepted, in milliseconds as `activity` counts them.
     pub(super) quiet_since: AtomicU64,
-    /// Milliseconds after `born` at which the answer to a handshake was made, if that was the last request.
+    /// When the answer to a handshake was made, if that was the last request.
     proved_at: AtomicU64,
-    born: Instant,
+    /// It is to look what it was called for.
+    is_called: AtomicBool,
+    /// Of the task that serves it.
+    waker: Mutex<Option<Waker>>,
+    activity: Arc<Activity>,
 }
 
 impl Load {
-    pub(super) fn new(born: Instant) -> Self {
-        let load = Self {
+    pub(super) fn new(activity: Arc<Activity>) -> Self {
+        Self {
             requests: AtomicUsize::new(0),
             write_blocked: AtomicBool::new(false),
             has_spoken: AtomicBool::new(false),
             drained: AtomicBool::new(false),
             has_token: AtomicBool::new(false),
-            quiet_since: AtomicU64::new(0),
+            quiet_since: AtomicU64::new(activity.now()),
             proved_at: AtomicU64::new(NEVER),
-            born,
-        };
-        load.note_quiet();
-        load
+            is_called: AtomicBool::new(false),
+            waker: Mutex::new(None),
+            activity,
+        }
     }
 
     pub(super) fn has_token(&self) -> bool {
         self.has_token.load(Ordering::Acquire)
     }
 
+    /// A request came with the token.
+    pub(crate) fn note_token(&self) {
+        self.has_token.store(true, Ordering::Release);
+    }
+
     pub(super) fn quiet_since(&self) -> u64 {
         self.quiet_since.load(Ordering::Acquire)
     }
 
-    fn now(&self) -> u64 {
-        millis(self.born.elapsed())
-    }
-
-    fn note_quiet(&self) {
-        self.quiet_since.store(self.now(), Ordering::Release);
-    }
-
-    pub(super) fn note_proof(&self) {
-        self.proved_at.store(self.now(), Ordering::Release);
-    }
-
-    pub(super) fn forget_proof(&self) {
-        self.proved_at.store(NEVER, Ordering::Release);
+    pub(crate) fn note_proof(&self) {
+        self.proved_at.store(self.activity.now(), Ordering::Release);
     }
 
     /// Whether a request is about to come, `age` after the connection was accepted and `draining` after the drain began:
@@ -84,11 +85,40 @@ impl Load {
             return age < FIRST_BYTE;
         }
         let proved_at = self.proved_at.load(Ordering::Acquire);
-        proved_at != NEVER && draining < LEASE && self.now().saturating_sub(proved_at) < millis(LEASE)
+        proved_at != NEVER
+            && draining < LEASE
+            && self.activity.now().saturating_sub(proved_at) < millis(LEASE)
     }
 
     pub(super) fn is_busy(&self) -> bool {
         self.requests.load(Ordering::Acquire) > 0 || self.write_blocked.load(Ordering::Acquire)
+    }
+
+    /// How much longer the next whole head may take to come: all the time, while a request is in flight.
+    pub(super) fn head_may_take(&self) -> Duration {
+        if self.requests.load(Ordering::Acquire) > 0 {
+            return HEAD_TIMEOUT;
+        }
+        let quiet = Duration::from_millis(self.activity.now().saturating_sub(self.quiet_since()));
+        HEAD_TIMEOUT.saturating_sub(quiet)
+    }
+
+    /// Has the connection's task look what it is called for, after it has read what has arrived.
+    pub(super) fn call(&self) {
+        self.is_called.store(true, Ordering::Release);
+        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether it was called since this was last asked; if not, the task is woken when it is.
+    pub(super) fn take_call(&self, cx: &Context<'_>) -> bool {
+        let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none @ None => *none = Some(cx.waker().clone()),
+        }
+        self.is_called.load(Ordering::Acquire) && self.is_called.swap(false, Ordering::AcqRel)
     }
 }
 
@@ -96,46 +126,43 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(NEVER)
 }
 
-pub(super) struct Busy(Arc<Load>);
+/// A request in flight on its connection, from its head to the end of its response.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    load: Arc<Load>,
+    /// It counts among those that use the daemon.
+    is_use: bool,
+}
 
 impl Busy {
-    pub(super) fn new(load: Arc<Load>) -> Self {
+    pub(crate) fn new(load: &Arc<Load>) -> Self {
         load.requests.fetch_add(1, Ordering::AcqRel);
-        Self(load)
+        load.proved_at.store(NEVER, Ordering::Release);
+        Self { load: Arc::clone(load), is_use: false }
+    }
+
+    /// From now on it counts as use of the daemon, too.
+    pub(crate) fn note_use(&mut self) {
+        if !self.is_use {
+            self.is_use = true;
+            self.load.activity.begin();
+        }
+    }
+
+    pub(crate) fn load(&self) -> &Load {
+        &self.load
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        // Before the count falls, so that nobody sees "quiet" with an old time.
-        self.0.note_quiet();
-        self.0.requests.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// A body that keeps its connection busy until it is dropped.
-pub(super) struct WithBusy<B> {
-    pub(super) body: B,
-    pub(super) _busy: Busy,
-}
-
-impl<B: http_body::Body + Unpin> http_body::Body for WithBusy<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
+        // Before the counts fall, so that nobody sees "quiet", or "idle", with an old time.
+        let now = self.load.activity.now();
+        self.load.quiet_since.store(now, Ordering::Release);
+        if self.is_use {
+            self.load.activity.end(now);
+        }
+        self.load.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -6,6 +6,7 @@
 //! all have shown it, the one that has been quiet for the longest. What is in flight for somebody with the token stays.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ const FEWEST: usize = 4;
 /// pace.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// How often it is looked again whether a connection may go, while none may.
+/// How often it is looked again whether a connection may go, while none may; and no more often whether one is late.
 const NEXT_LOOK: Duration = GRACE;
 
 /// The places, and who has them.
@@ -37,6 +38,8 @@ pub(super) struct Places {
     most: usize,
     taken: Mutex<Taken>,
     freed: Notify,
+    /// Somebody has come.
+    came: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -77,7 +80,7 @@ impl Places {
     }
 
     fn of(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, taken: Mutex::default(), freed: Notify::new() })
+        Arc::new(Self { most, taken: Mutex::default(), freed: Notify::new(), came: Notify::new() })
     }
 
     /// Whether one more may come.
@@ -91,6 +94,7 @@ impl Places {
         let number = taken.next;
         taken.next += 1;
         taken.seats.insert(number, Seat { load, came: Instant::now(), task: None });
+        self.came.notify_one();
         Place { number, places: Arc::clone(self) }
     }
 
@@ -131,6 +135,35 @@ impl Places {
         true
     }
 
+    /// Calls everybody.
+    pub(super) fn call_all(&self) {
+        self.taken().seats.values().for_each(|seat| seat.load.call());
+    }
+
+    /// Calls whoever takes too long for a request head, for as long as it is polled. One clock for all, which is looked at
+    /// when the first may be late and not at each request.
+    pub(super) async fn call_the_late(&self) -> Infallible {
+        loop {
+            match self.call_late() {
+                Some(next) => tokio::time::sleep(next).await,
+                None => self.came.notified().await,
+            }
+        }
+    }
+
+    /// Calls who is late now, and returns when somebody else may be; nobody is here if not.
+    fn call_late(&self) -> Option<Duration> {
+        let taken = self.taken();
+        let left = taken.seats.values().map(|seat| {
+            let left = seat.load.head_may_take();
+            if left.is_zero() {
+                seat.load.call();
+            }
+            left.max(NEXT_LOOK)
+        });
+        left.min()
+    }
+
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -157,6 +190,7 @@ fn most_under(descriptors: Option<usize>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activity::Activity;
 
     /// Some places, each with a task that goes on until it is told to go; the first came longest ago.
     struct Room {
@@ -193,7 +227,7 @@ mod tests {
     }
 
     fn load(has_token: bool, requests: usize, quiet_since: u64) -> Load {
-        let load = Load::new(Instant::now());
+        let load = Load::new(Arc::new(Activity::new()));
         load.has_token.store(has_token, std::sync::atomic::Ordering::Relaxed);
         load.requests.store(requests, std::sync::atomic::Ordering::Relaxed);
         load.quiet_since.store(quiet_since, std::sync::atomic::Ordering::Relaxed);
@@ -230,6 +264,26 @@ mod tests {
             room.places.make_room().await;
             assert!(room.places.has_room());
         });
+    }
+
+    #[test]
+    fn who_is_late_with_a_request_is_called_and_nobody_else() {
+        let places = Places::of(3);
+        assert_eq!(places.call_late(), None);
+        let activity = Arc::new(Activity::of_age(Duration::from_secs(40)));
+        let [late, busy, fresh] = [(0, 5_000), (1, 5_000), (0, 25_000)].map(|(requests, quiet_since)| {
+            let load = Arc::new(Load::new(Arc::clone(&activity)));
+            load.requests.store(requests, std::sync::atomic::Ordering::Relaxed);
+            load.quiet_since.store(quiet_since, std::sync::atomic::Ordering::Relaxed);
+            load
+        });
+        let _seats = [&late, &busy, &fresh].map(|load| places.take(Arc::clone(load)));
+        let left = places.call_late();
+        assert!(left.is_some_and(|left| left <= NEXT_LOOK), "the late one is looked at again soon: {left:?}");
+        let cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert_eq!([&late, &busy, &fresh].map(|load| load.take_call(&cx)), [true, false, false]);
+        assert!(!late.take_call(&cx), "once for each call");
+        assert!(fresh.head_may_take() <= Duration::from_secs(15) && !fresh.head_may_take().is_zero());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The servers that are compared: one handler at four distances from the network, each a process of its own.
+//! The servers that are compared: one handler at five distances from the network, each a process of its own.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
@@ -20,10 +20,12 @@ use crate::world::process::{Process, wait_readable};
 const START: Duration = Duration::from_mins(1);
 const END: Duration = Duration::from_secs(20);
 
-/// What stands between the network and the handler, each with all that those before it have.
+/// What stands between the network and the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::bench) enum Rung {
     Bare,
+    /// Every layer of ours, and no router: what an embedder gives as a plain service.
+    Plain,
     Router,
     /// A build of the product whose fence has been cut out of the source: see [`super::build`].
     Fenceless,
@@ -31,19 +33,35 @@ pub(in crate::bench) enum Rung {
 }
 
 impl Rung {
-    pub(super) const ALL: [Self; 4] = [Self::Bare, Self::Router, Self::Fenceless, Self::Product];
+    pub(super) const ALL: [Self; 5] = [Self::Bare, Self::Plain, Self::Router, Self::Fenceless, Self::Product];
 
     pub(in crate::bench) fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare hyper",
+            Self::Plain => "+ our layers and fence, no router",
             Self::Router => "+ axum's router",
             Self::Fenceless => "+ our layers, no fence",
             Self::Product => "+ fence: the product",
         }
     }
 
+    /// Which have a part of what this one has, the nearest first.
+    pub(super) fn below(self) -> &'static [Self] {
+        match self {
+            Self::Bare => &[],
+            Self::Plain | Self::Router => &[Self::Bare],
+            Self::Fenceless => &[Self::Router],
+            Self::Product => &[Self::Fenceless, Self::Router, Self::Bare],
+        }
+    }
+
+    /// Whether it has every layer on.
+    pub(super) fn is_promised(self) -> bool {
+        matches!(self, Self::Plain | Self::Product)
+    }
+
     fn is_ours(self) -> bool {
-        matches!(self, Self::Fenceless | Self::Product)
+        matches!(self, Self::Plain | Self::Fenceless | Self::Product)
     }
 }
 
@@ -88,6 +106,7 @@ impl Contestant {
         let mut command = Command::new(program);
         match rung {
             Rung::Bare => command.arg("bare").arg(&ready_made),
+            Rung::Plain => command.arg("plain").arg(&state),
             Rung::Router => command.arg("router"),
             Rung::Fenceless | Rung::Product => command.arg("daemon").arg(&state),
         };

@@ -44,7 +44,7 @@ pub(super) struct LayerRow {
     pub(super) instructions: f64,
     /// To bare hyper's.
     pub(super) ratio: f64,
-    /// More than the server with one layer less.
+    /// More than the server with one layer less; without a router, than bare hyper.
     pub(super) added: f64,
     pub(super) check: Option<Check>,
 }

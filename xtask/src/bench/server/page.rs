@@ -5,12 +5,14 @@ use super::super::standing::Standing;
 use super::super::table::{Table, cells};
 use super::document::Document;
 
-const METHOD: [&str; 6] = [
+const METHOD: [&str; 7] = [
     "Every server is a process of its own with a runtime of one thread, built with the same profile and linked in the same \
      way (`crates/server/examples/echo.rs`), and is asked the same bytes, a token among them. bare hyper: `service_fn`. \
      + axum's router: the router an embedder writes. + our layers, no fence: that router given to `serve`, in a build from a \
      copy of the source out of which the fence's one call has been cut; the product has no switch for it. + fence: the \
      product.",
+    "+ our layers and fence, no router: bare hyper's own service given to `serve` as `Plain`. It stands beside the others: \
+     what it adds to bare hyper is ours, and what is above it in the product is axum's.",
     "`GET /v1/daemon`: bare hyper has as many bytes ready as the product puts together.",
     "Instructions: one keep-alive connection, counted in user space over the whole process by callgrind; the \
      difference of two runs, so that start and end are not in it. They are what is judged: the same on a loaded machine. \
@@ -50,6 +52,8 @@ fn layers(document: &Document) -> Section {
         let mut all = document.layers.iter().filter(|other| other.route == row.route);
         let whole_cost = all.next_back().map_or(row.instructions, |last| last.instructions);
         let share = format!("{:.1} %", 100.0 * row.added / whole_cost);
+        // Not one of those that add up to the whole.
+        let share = if row.server == super::Rung::Plain.name() { String::new() } else { share };
         let mut line = vec![row.route.clone(), row.server.clone(), whole(row.instructions)];
         line.extend([format!("{:.2}", row.ratio), whole(row.added), share]);
         line.extend(row.check.as_ref().map_or_else(<[String; 2]>::default, cells));
