@@ -217,6 +217,28 @@ fn p11_a_client_killed_at_any_step_of_a_start_is_in_nobodys_way() {
     recovery.print();
 }
 
+/// `daemon run` asks no gate, and may come between the end of the old daemon and the launch of the new one.
+#[test]
+fn p1_a_daemon_that_comes_meanwhile_is_what_a_restart_finds() {
+    let bench = bench!();
+    ensure(&bench).succeed();
+    let old = bench.daemon();
+    let restart =
+        bench.aileron(&["--json", "daemon", "restart"]).env("AILERON_FAILPOINT", "before_launch=stop");
+    let restart = restart.start();
+    until("it has stopped", PROMPT, || (restart.process.state() == Some('T')).then_some(()));
+    assert_eq!(old.process.wait(PROMPT), End::Status(0), "the old one is gone");
+    let meanwhile = bench.run(&["--idle-timeout", "1h"]);
+    restart.process.thaw();
+    let outcome = restart.finish(4 * PROMPT);
+    let document = outcome.json();
+    assert_eq!((outcome.end, &document["outcome"]), (End::Status(0), &"found".into()), "{outcome:#?}");
+    assert_eq!(document["pid"], meanwhile.process.pid());
+    assert_eq!(document["old"]["pid"], old.process.pid());
+    assert!(outcome.stderr.contains("started by somebody else"), "{outcome:#?}");
+    bench.only(&meanwhile);
+}
+
 #[test]
 fn p11_a_client_killed_at_any_step_of_a_stop_is_in_nobodys_way() {
     let mut recovery = Recovery::of("client's stop");

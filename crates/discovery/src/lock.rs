@@ -33,8 +33,9 @@ use crate::{
 /// How long somebody's look takes at the most, nearly always: who holds the lock for longer is worth a look himself.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// Who has been there for less than this has come up beside this starter, and is not about to leave.
-const JUST: Duration = Duration::from_secs(1);
+/// Who has been there for less than this has come up beside this starter, and is not about to leave. An age is known to a
+/// second, rounded up.
+const JUST: Duration = Duration::from_secs(2);
 
 /// How long a starter tries before it says that the lock is held.
 const PATIENCE: Duration = Duration::from_millis(250);
