@@ -17,8 +17,8 @@
 //! # Reading order
 //!
 //! [`serve`] and [`run`] put the parts together. [`policy`] is pure. `keeper` decides and enforces; `watch` wakes it.
-//! `guard` admits requests, `api` answers the control routes and `routes` the embedder's, `connections` accepts and drains. `notify` tells a service
-//! manager.
+//! `guard` admits requests, `api` answers the control routes and `routes` the embedder's, `connections` accepts and
+//! drains. `notify` tells a service manager.
 
 mod activity;
 mod api;

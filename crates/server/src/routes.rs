@@ -15,8 +15,8 @@ use tower_service::Service as _;
 
 /// What an embedder answers its own requests with: a [`Router`], or a [`Plain`] service where a router costs too much.
 ///
-/// [`Infallible`] is for a daemon that has no routes of its own. All stand behind the same guard, and are counted, drained and kept from panicking the daemon in the same
-/// way.
+/// [`Infallible`] is for a daemon that has no routes of its own. All stand behind the same guard, and are counted, drained and
+/// kept from panicking the daemon in the same way.
 pub trait Routes: Clone + Send + Sealed + 'static {
     /// Of a response.
     #[doc(hidden)]
