@@ -20,8 +20,11 @@
 //! daemons in time namespaces whose clocks since boot are a day ahead are played.
 
 mod adversary;
+mod allowance;
 mod asker;
 mod check;
+mod decoy;
+mod finale;
 mod fleet;
 mod journal;
 pub(crate) mod lane;
@@ -137,7 +140,7 @@ fn summarize(all: &[Told], seconds: f64, seed: u64) {
     );
     let line = |name: &str, rounds: &[&Told]| {
         let sum = |of: fn(&Told) -> usize| rounds.iter().map(|told| of(told)).sum::<usize>();
-        let deeds: u32 = rounds.iter().map(|told| told.deeds).sum();
+        let deeds: u32 = rounds.iter().flat_map(|told| told.deeds.values()).sum();
         let passed: u32 = rounds.iter().map(|told| told.passed_over).sum();
         let count = u32::try_from(rounds.len().max(1)).map_or(f64::MAX, f64::from);
         let mean = rounds.iter().map(|told| told.took_ms).sum::<f64>() / count;

@@ -1,5 +1,6 @@
 //! One round: the plan is carried out, all comes to rest, and what was done is judged.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,7 @@ use super::asker::{Asked, ask, ask_all};
 use super::plan::{By, Kind, Plan, Step, What};
 use super::sampler::Seen;
 use super::scene::Scene;
-use super::{Programs, adversary, journal, page, rest, sampler};
+use super::{Programs, adversary, finale, journal, page, rest, sampler};
 use crate::e2e::timeline::Timeline;
 use crate::world::clock::millis;
 use crate::world::observe::{descendants, describe_path};
@@ -28,7 +29,11 @@ pub(super) struct Told {
     pub(super) failed_clients: usize,
     pub(super) killed_clients: usize,
     pub(super) increments: usize,
-    pub(super) deeds: u32,
+    /// What was done to them, and how often each.
+    pub(super) deeds: BTreeMap<String, u32>,
+    /// What was asked, and how often each.
+    pub(super) calls: BTreeMap<String, u32>,
+    pub(super) launches: usize,
     pub(super) passed_over: u32,
     pub(super) violations: Vec<String>,
     /// The page that draws it, and the plan: only of a round with a violation.
@@ -43,7 +48,9 @@ pub(super) fn play(below: &Path, programs: &Programs, plan: &Plan, pages: &Path,
     let over = AtomicBool::new(false);
     let (watched, rested) = thread::scope(|scope| {
         let watcher = scope.spawn(|| sampler::watch(&scene, &over));
-        let rested = carry_out(&scene, plan).and_then(|()| rest::come_to_rest(&scene, plan));
+        let rested = carry_out(&scene, plan)
+            .and_then(|()| plan.finale.map_or(Ok(()), |fault| finale::play(&scene, fault)))
+            .and_then(|()| rest::come_to_rest(&scene, plan));
         over.store(true, Ordering::Release);
         (watcher.join().expect("looking does not panic"), rested)
     });
@@ -81,6 +88,7 @@ fn carry_out(scene: &Scene, plan: &Plan) -> Result<()> {
 fn judge(scene: &Scene, plan: &Plan, seen: &Seen, text: &str) {
     let mut notes = scene.notes();
     let mut wrong = journal::judge(text, &notes.asked, &notes.lost);
+    wrong.extend(seen.two_owners().iter().cloned());
     if !plan.hurts_records() {
         wrong.extend(seen.touched());
     }
@@ -93,7 +101,34 @@ fn judge(scene: &Scene, plan: &Plan, seen: &Seen, text: &str) {
     if plan.kind == Kind::Calm {
         wrong.extend(calm(&notes.asked, plan.timeout, &scene.written("launches.txt"), &log));
     }
+    if plan.kind == Kind::Held {
+        wrong.extend(held(&notes.asked));
+    }
     notes.violations.extend(wrong);
+}
+
+/// After a `stop --hold`, nothing starts until somebody says so. To be asked where nothing else befalls anybody.
+fn held(asked: &[Asked]) -> Vec<String> {
+    let clears = |asked: &&Asked| matches!(asked.step.what, What::Start | What::Restart);
+    let mut wrong = Vec::new();
+    for hold in asked.iter().filter(|asked| asked.step.what == What::HoldingStop && asked.status == Some(0)) {
+        let later = asked.iter().filter(|asked| asked.begun > hold.ended);
+        for late in later {
+            let expected = match late.step.what {
+                What::Url => 8,
+                What::Add(_) => 1,
+                _ => continue,
+            };
+            let cleared = asked.iter().filter(clears).any(|it| it.ended > hold.begun && it.begun < late.ended);
+            if !cleared && late.status != Some(expected) {
+                wrong.push(format!(
+                    "a hold is set and `{}` ends with {:?} instead of {expected}: {}",
+                    late.step, late.status, late.said
+                ));
+            }
+        }
+    }
+    wrong
 }
 
 /// Where nothing befalls anybody, each client has a daemon, and each daemon that is launched is the daemon (P7).
@@ -127,6 +162,15 @@ fn evidence(scene: &Scene) -> String {
     lines.join("\n")
 }
 
+/// How often each command was given.
+fn counted(asked: &[Asked]) -> BTreeMap<String, u32> {
+    let mut calls = BTreeMap::new();
+    for asked in asked {
+        *calls.entry(asked.step.what.words().join(" ")).or_default() += 1;
+    }
+    calls
+}
+
 struct Place<'a> {
     pages: &'a Path,
     seed: u64,
@@ -154,7 +198,9 @@ fn tell(
         failed_clients: steps.filter(|asked| asked.status != Some(0)).count(),
         killed_clients: notes.asked.iter().filter(|asked| asked.status.is_none()).count(),
         increments: text.lines().count(),
-        deeds: notes.deeds_done,
+        deeds: notes.deeds_done.clone(),
+        calls: counted(&notes.asked),
+        launches: scene.written("launches.txt").lines().count(),
         passed_over: notes.deeds_passed_over,
         violations: notes.violations.clone(),
         plan: None,
