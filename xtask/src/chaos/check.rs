@@ -28,20 +28,34 @@ pub(super) fn run(workspace: &Workspace, args: &ChaosArgs) -> Result<()> {
     let room = pages(workspace).join("defective");
     let built = build(workspace, &room)?;
     let seed = args.seed.unwrap_or_else(fresh_seed);
-    println!("seed {seed}, at most {} rounds for each defect, in {} lanes", args.rounds, args.lanes);
-    let mut missed = Vec::new();
+    println!("seed {seed}, at most {} rounds for each defect, in {} lanes", args.rounds(), args.lanes);
+    let (mut missed, mut table) = (Vec::new(), Vec::new());
     for defect in chosen {
         let programs = Programs {
             aileron: named(&built.aileron, defect.name)?,
             journal: named(&built.journal, defect.name)?,
             helper: built.helper.clone(),
         };
-        if !find(workspace, args, seed, &programs, defect)? {
-            missed.push(defect.name);
-        }
+        let line = match find(workspace, args, seed, &programs, defect)? {
+            Some(Found { rounds, by }) => format!("{rounds} | {by}"),
+            None => {
+                missed.push(defect.name);
+                "not found | ".to_owned()
+            }
+        };
+        table.push(format!("| `{}`: {} | {line} |", defect.name, defect.about));
     }
+    println!("\n| defect | rounds | found by |\n|---|--:|---|\n{}", table.join("\n"));
     ensure!(missed.is_empty(), "chaos: not found: {}", missed.join(", "));
     Ok(())
+}
+
+/// A violation that a defect led to.
+struct Found {
+    /// How many were played until then.
+    rounds: u32,
+    /// The first line of it.
+    by: String,
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Defect>> {
@@ -55,25 +69,16 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Defect>> {
     Ok(chosen)
 }
 
-/// Plays until a violation is seen. `false`: in none of the rounds.
+/// Plays until a violation is seen. Nothing: in none of the rounds.
 fn find(
     workspace: &Workspace,
     args: &ChaosArgs,
     seed: u64,
     programs: &Programs,
     defect: &Defect,
-) -> Result<bool> {
+) -> Result<Option<Found>> {
     let pages = pages(workspace).join("defects").join(defect.name);
-    let order = Order {
-        programs,
-        seed,
-        first: args.first,
-        rounds: args.rounds,
-        lanes: args.lanes,
-        only: &args.only,
-        seconds: args.seconds.unwrap_or(u64::MAX),
-        pages: &pages,
-    };
+    let order = Order::of(args, seed, programs, &pages);
     let (begun, mut played, mut found) = (Instant::now(), 0, None);
     fleet::play(&order, |told| {
         played += 1;
@@ -81,19 +86,14 @@ fn find(
         found.is_none()
     })?;
     let seconds = begun.elapsed().as_secs_f64();
-    match &found {
-        Some((round, what)) => {
-            let line = what.lines().next().unwrap_or_default();
-            println!(
-                "{:<22} found after {played:>3} rounds, {seconds:>5.1} s (round {round}): {line}",
-                defect.name
-            );
-        }
-        None => {
-            println!("{:<22} NOT FOUND in {played} rounds, {seconds:.1} s: {}", defect.name, defect.about);
-        }
-    }
-    Ok(found.is_some())
+    let name = defect.name;
+    let Some((round, what)) = found else {
+        println!("{name:<22} NOT FOUND in {played} rounds, {seconds:.1} s: {}", defect.about);
+        return Ok(None);
+    };
+    let by = what.lines().next().unwrap_or_default().to_owned();
+    println!("{name:<22} found after {played:>3} rounds, {seconds:>5.1} s (round {round}): {by}");
+    Ok(Some(Found { rounds: played, by }))
 }
 
 /// Copies the sources, writes every defect in, and builds.

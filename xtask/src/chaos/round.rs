@@ -25,6 +25,8 @@ pub(super) struct Told {
     pub(super) round: u32,
     pub(super) kind: String,
     pub(super) took_ms: f64,
+    /// And not on a tmpfs.
+    pub(super) on_disk: bool,
     pub(super) clients: usize,
     pub(super) failed_clients: usize,
     pub(super) killed_clients: usize,
@@ -42,9 +44,9 @@ pub(super) struct Told {
 }
 
 /// Plays a round to its end, whatever that is.
-pub(super) fn play(below: &Path, programs: &Programs, plan: &Plan, pages: &Path, seed: u64) -> Result<Told> {
+pub(super) fn play(place: &Place<'_>, programs: &Programs, plan: &Plan) -> Result<Told> {
     let begun = Instant::now();
-    let scene = Scene::set(below, programs, plan)?;
+    let scene = Scene::set(place.below, programs, plan)?;
     let over = AtomicBool::new(false);
     let (watched, rested) = thread::scope(|scope| {
         let watcher = scope.spawn(|| sampler::watch(&scene, &over));
@@ -59,7 +61,7 @@ pub(super) fn play(below: &Path, programs: &Programs, plan: &Plan, pages: &Path,
     }
     let text = scene.written("journal.txt");
     judge(&scene, plan, &watched, &text);
-    tell(&scene, plan, &watched, &text, millis(begun.elapsed()), &Place { pages, seed })
+    tell(&scene, plan, &watched, &text, millis(begun.elapsed()), place)
 }
 
 /// Clients side by side, and the adversary beside them.
@@ -171,9 +173,13 @@ fn counted(asked: &[Asked]) -> BTreeMap<String, u32> {
     calls
 }
 
-struct Place<'a> {
-    pages: &'a Path,
-    seed: u64,
+/// Where a lane plays, and where it tells of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) below: &'a Path,
+    pub(super) on_disk: bool,
+    pub(super) pages: &'a Path,
+    pub(super) seed: u64,
 }
 
 fn tell(
@@ -194,6 +200,7 @@ fn tell(
         round: plan.number,
         kind: plan.kind.name(),
         took_ms,
+        on_disk: place.on_disk,
         clients: notes.asked.len(),
         failed_clients: steps.filter(|asked| asked.status != Some(0)).count(),
         killed_clients: notes.asked.iter().filter(|asked| asked.status.is_none()).count(),
