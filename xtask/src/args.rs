@@ -288,19 +288,10 @@ impl ChaosArgs {
         words.extend((self.seeds > 1).then(|| format!("--seeds {}", self.seeds)));
         words.extend((self.first > 1).then(|| format!("--first {}", self.first)));
         words.push(format!("--lanes {}", self.lanes));
-        words.extend(self.only.iter().map(|kind| format!("--only {}", kind_name(kind))));
+        words.extend(self.only.iter().map(|kind| format!("--only {kind}")));
         words.extend(self.on_disk.then(|| "--on-disk".to_owned()));
         words.join(" ")
     }
-}
-
-#[cfg(target_os = "linux")]
-fn kind_name(kind: &Kind) -> String {
-    kind.name()
-}
-#[cfg(not(target_os = "linux"))]
-fn kind_name(kind: &Kind) -> String {
-    kind.clone()
 }
 
 impl Default for ChaosArgs {

@@ -86,7 +86,7 @@ pub(crate) fn run(workspace: &Workspace, args: &ChaosArgs) -> Result<()> {
         let played = fleet::play(&order, |told| {
             tell(&told, seed);
             account.add(&told);
-            if account.rounds() % 100 == 0 {
+            if account.rounds().is_multiple_of(100) {
                 println!("{} rounds, {} broken", account.rounds(), account.broken());
             }
             true

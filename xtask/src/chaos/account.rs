@@ -99,7 +99,9 @@ impl Account {
         self.kinds.entry(told.kind.clone()).or_default().add(told);
         self.all.add(told);
         for (of, sum) in [(&told.deeds, &mut self.deeds), (&told.calls, &mut self.calls)] {
-            of.iter().for_each(|(name, count)| *sum.entry(name.clone()).or_default() += count);
+            for (name, count) in of {
+                *sum.entry(name.clone()).or_default() += count;
+            }
         }
         let Some(current) = self.seeds.last_mut() else { return };
         current.rounds += 1;
@@ -128,10 +130,22 @@ impl Account {
     pub(super) fn print(&self) {
         println!(
             "\n{:<10} {:>7} {:>8} {:>8} {:>7} {:>10} {:>9} {:>7} {:>7} {:>8} {:>8} {:>7}",
-            "kind", "rounds", "clients", "refused", "killed", "increments", "launches", "deeds", "skipped", "mean ms",
-            "max ms", "broken"
+            "kind",
+            "rounds",
+            "clients",
+            "refused",
+            "killed",
+            "increments",
+            "launches",
+            "deeds",
+            "skipped",
+            "mean ms",
+            "max ms",
+            "broken"
         );
-        self.kinds.iter().for_each(|(name, sum)| println!("{}", sum.line(name)));
+        for (name, sum) in &self.kinds {
+            println!("{}", sum.line(name));
+        }
         println!("{}", self.all.line("all"));
         for (title, counts) in [("done to daemons", &self.deeds), ("commands", &self.calls)] {
             let shown: Vec<String> = counts.iter().map(|(name, count)| format!("{name}: {count}")).collect();

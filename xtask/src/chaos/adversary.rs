@@ -7,7 +7,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -75,7 +75,9 @@ pub(super) fn act(scene: &Scene, plan: &Plan) -> Result<()> {
 
 fn colour(deed: Deed) -> Colour {
     match deed {
-        Deed::Strike(_) | Deed::Kill | Deed::KillBusy(_) | Deed::Recycle(..) | Deed::Pause(Some(_), _) => Colour::Fault,
+        Deed::Strike(_) | Deed::Kill | Deed::KillBusy(_) | Deed::Recycle(..) | Deed::Pause(Some(_), _) => {
+            Colour::Fault
+        }
         Deed::Terminate => Colour::Message,
         Deed::Away(..)
         | Deed::Blind(_)
@@ -106,7 +108,7 @@ fn strike(scene: &Scene, fault: Fault, number: usize, probed: Probed) -> Result<
     }
     if struck.is_ok() && fault.remedy().is_some() {
         sleep(OBSTRUCTED);
-        fault.repair(paths)?;
+        fault.repair(paths).context("P6: somebody else has had a hand in what stood in the lock's place")?;
     }
     clear_aside(scene, number)?;
     Ok(struck.is_ok())

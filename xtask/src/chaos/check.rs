@@ -36,13 +36,11 @@ pub(super) fn run(workspace: &Workspace, args: &ChaosArgs) -> Result<()> {
             journal: named(&built.journal, defect.name)?,
             helper: built.helper.clone(),
         };
-        let line = match find(workspace, args, seed, &programs, defect)? {
-            Some(Found { rounds, by }) => format!("{rounds} | {by}"),
-            None => {
-                missed.push(defect.name);
-                "not found | ".to_owned()
-            }
-        };
+        let found = find(workspace, args, seed, &programs, defect)?;
+        if found.is_none() {
+            missed.push(defect.name);
+        }
+        let line = found.map_or("not found | ".to_owned(), |Found { rounds, by }| format!("{rounds} | {by}"));
         table.push(format!("| `{}`: {} | {line} |", defect.name, defect.about));
     }
     println!("\n| defect | rounds | found by |\n|---|--:|---|\n{}", table.join("\n"));
@@ -105,8 +103,7 @@ fn build(workspace: &Workspace, room: &Path) -> Result<Programs> {
     copy_tree(&workspace.root().join("crates"), &sources.join("crates"))?;
     copy(&workspace.root().join("Cargo.lock"), &sources.join("Cargo.lock"))?;
     let manifest = read(&workspace.root().join("Cargo.toml"))?;
-    let alone = replace_once(&manifest, r#""crates/*", "xtask", "tests""#, r#""crates/*""#);
-    write(&sources.join("Cargo.toml"), &alone.context("the workspace has other members than it had")?)?;
+    write(&sources.join("Cargo.toml"), &alone(&manifest).context("the workspace has no line of members")?)?;
     for defect in DEFECTS {
         defect.write_into(&sources)?;
     }
@@ -124,6 +121,12 @@ fn build(workspace: &Workspace, room: &Path) -> Result<Programs> {
         journal: debug.join("examples").join("journal"),
         helper: helper(workspace)?,
     })
+}
+
+/// The workspace's manifest with no members but the product's.
+fn alone(manifest: &str) -> Option<String> {
+    let members = manifest.lines().find(|line| line.starts_with("members = ["))?;
+    replace_once(manifest, members, r#"members = ["crates/*"]"#)
 }
 
 /// The same program by the name that switches its defect on.
@@ -160,4 +163,17 @@ fn write(path: &Path, text: &str) -> Result<()> {
 /// Nothing, unless it is there exactly once.
 fn replace_once(text: &str, old: &str, new: &str) -> Option<String> {
     (text.matches(old).count() == 1).then(|| text.replacen(old, new, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_has_only_members_that_are_copied() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let alone = alone(&read(&root.join("Cargo.toml")).expect("a manifest")).expect("a line of members");
+        let members: Vec<&str> = alone.lines().filter(|line| line.contains("members = ")).collect();
+        assert_eq!(members, [r#"members = ["crates/*"]"#, r#"default-members = ["crates/*"]"#]);
+    }
 }

@@ -57,7 +57,10 @@ impl Decoy {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         let Some(state) = field("State:") else { bail!("P9: the innocent process {pid} was ended") };
-        ensure!(!state.starts_with(['T', 'Z', 'X']), "P9: the innocent process {pid} was signalled: it is {state}");
+        ensure!(
+            !state.starts_with(['T', 'Z', 'X']),
+            "P9: the innocent process {pid} was signalled: it is {state}"
+        );
         for pending in ["SigPnd:", "ShdPnd:"] {
             let set = field(pending).context("a status has its pending signals")?;
             let set = u64::from_str_radix(set, 16).with_context(|| format!("cannot understand {set:?}"))?;

@@ -34,9 +34,15 @@ pub(super) fn play(scene: &Scene, fault: Fault) -> Result<()> {
         scene.notes().lost.push(Lost { pid: owner.pid, since: SystemTime::now(), until: None });
         *scene.notes().deeds_done.entry("a loss that no client sees".to_owned()).or_default() += 1;
         let (here, aside) = (left_at(&paths.state)?, left_at(&paths.aside())?);
-        ensure!(process.wait_gone(GONE)?, "P2: process {} has lost its path and is there after {GONE:?}", owner.pid);
+        ensure!(
+            process.wait_gone(GONE)?,
+            "P2: process {} has lost its path and is there after {GONE:?}",
+            owner.pid
+        );
         for (path, before) in [(&paths.state, here), (&paths.aside(), aside)] {
-            let step = || format!("P4: process {} lost its path by {fault:?}; then in `{}`", owner.pid, path.display());
+            let step = || {
+                format!("P4: process {} lost its path by {fault:?}; then in `{}`", owner.pid, path.display())
+            };
             match (before, left_at(path)?) {
                 (Some(before), Some(after)) => before.expect_same(&after).with_context(step)?,
                 (None, Some(_)) => anyhow::bail!("{}: it was made", step()),

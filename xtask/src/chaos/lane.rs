@@ -44,15 +44,13 @@ pub(crate) fn run(args: &LaneArgs) -> Result<()> {
         Some(room) => room.clone(),
         None => room_of_our_own(&[&programs.aileron, &programs.helper, &args.pages])?,
     };
-    let place =
-        Place { below: &below, on_disk: args.room.is_some(), pages: &args.pages, seed: args.seed };
+    let place = Place { below: &below, on_disk: args.room.is_some(), pages: &args.pages, seed: args.seed };
     let programs = programs.copied_to(&below.join("programs"))?;
     let (begun, limit) = (Instant::now(), Duration::from_secs(args.seconds));
     let mut number = args.first;
     while number <= args.last && begun.elapsed() < limit {
         let plan = Plan::of(args.seed, number, &args.only);
-        let told = play(&place, &programs, &plan)
-            .with_context(|| format!("cannot play {plan}"))?;
+        let told = play(&place, &programs, &plan).with_context(|| format!("cannot play {plan}"))?;
         say(&told)?;
         number += args.lanes;
     }

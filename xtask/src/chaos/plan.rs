@@ -80,7 +80,10 @@ impl Plan {
     /// Whether a daemon may have to write its record more than once.
     pub(super) fn hurts_records(&self) -> bool {
         matches!(self.kind, Kind::Space | Kind::Descriptors | Kind::Syscalls)
-            || self.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Damage(_) | Deed::Forge(_) | Deed::Recycle(..)))
+            || self
+                .deeds
+                .iter()
+                .any(|(_, deed)| matches!(deed, Deed::Damage(_) | Deed::Forge(_) | Deed::Recycle(..)))
     }
 
     /// Whether a client of another version may be about.

@@ -78,11 +78,11 @@ fn run(scene: &Scene, what: What) -> Result<Asked> {
 fn one_daemon(scene: &Scene, plan: &Plan) -> Result<Daemon> {
     let deadline = Deadline::after(MENDING);
     let hold = scene.home.paths.state.join("hold");
-    let held = hold.exists();
-    if held {
+    let is_set = hold.exists();
+    if is_set {
         obey_the_hold(scene)?;
     }
-    let what = if held { What::Start } else { What::Url };
+    let what = if is_set { What::Start } else { What::Url };
     let mut asked = run(scene, what)?;
     // A newer version's daemon is nobody's to replace: then it is stopped, which every version can.
     if asked.status == Some(6) && plan.mixes_versions() {

@@ -121,7 +121,8 @@ fn held(asked: &[Asked]) -> Vec<String> {
                 What::Add(_) => 1,
                 _ => continue,
             };
-            let cleared = asked.iter().filter(clears).any(|it| it.ended > hold.begun && it.begun < late.ended);
+            let cleared =
+                asked.iter().filter(clears).any(|it| it.ended > hold.begun && it.begun < late.ended);
             if !cleared && late.status != Some(expected) {
                 wrong.push(format!(
                     "a hold is set and `{}` ends with {:?} instead of {expected}: {}",
@@ -225,4 +226,45 @@ fn tell(
         told.page = Some(path.display().to_string());
     }
     Ok(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    /// A command that ran from one second to another, and ended with that status.
+    fn ran(what: What, from: u64, to: u64, status: i32) -> Asked {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        Asked {
+            step: Step { after: Duration::ZERO, what, by: By::Journal, killed_after: None },
+            id: None,
+            begun: at(from),
+            ended: at(to),
+            status: Some(status),
+            took: Duration::ZERO,
+            said: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_start_under_a_hold_is_found_and_one_that_may_be_is_not() {
+        let hold = || ran(What::HoldingStop, 10, 12, 0);
+        assert_eq!(
+            held(&[hold(), ran(What::Url, 13, 14, 8), ran(What::Url, 11, 14, 0)]),
+            Vec::<String>::new()
+        );
+        assert_eq!(held(&[hold(), ran(What::Url, 13, 14, 0)]).len(), 1);
+        assert_eq!(held(&[hold(), ran(What::Add(Duration::ZERO), 13, 14, 0)]).len(), 1);
+        for (from, to) in [(11, 13), (12, 20), (13, 14)] {
+            let cleared = [hold(), ran(What::Start, from, to, 0), ran(What::Url, 13, 15, 0)];
+            assert_eq!(held(&cleared), Vec::<String>::new(), "{from} to {to}");
+        }
+        assert_eq!(held(&[ran(What::Start, 1, 9, 0), hold(), ran(What::Url, 13, 15, 0)]).len(), 1);
+        assert_eq!(
+            held(&[ran(What::HoldingStop, 10, 12, 1), ran(What::Url, 13, 14, 0)]),
+            Vec::<String>::new()
+        );
+    }
 }

@@ -47,7 +47,7 @@ pub(super) fn watch(scene: &Scene, over: &AtomicBool) -> Seen {
     while !over.load(Ordering::Acquire) {
         seen.look(scene);
         looks += 1;
-        if looks % HOLDERS == 0 {
+        if looks.is_multiple_of(HOLDERS) {
             seen.count_holders(scene);
         }
         sleep(PACE);
@@ -81,7 +81,8 @@ impl Seen {
         let Some(file) = FileId::at(&scene.home.paths.lock).ok().flatten() else { return };
         let holders = holders_of(file);
         if holders.len() > 1 && holders == self.holders && self.two_owners.is_empty() {
-            self.two_owners.push(format!("P1: the lock at the path ({file}) is held by processes {holders:?}"));
+            self.two_owners
+                .push(format!("P1: the lock at the path ({file}) is held by processes {holders:?}"));
         }
         self.holders = holders;
     }

@@ -39,7 +39,10 @@ pub(super) fn recycle(scene: &Scene, grip: Grip, long: Duration) -> Result<bool>
     // Ticks of the clock are 10 ms: a daemon that lived for less could not be told from it by anybody.
     let told_apart = start_time(decoy.pid())? != started;
     // Whoever came meanwhile wrote its own record; where nobody could, it is the dead daemon's that is read.
-    if grip == Grip::PidAndLock && told_apart && let Ok(bytes) = record {
+    if grip == Grip::PidAndLock
+        && told_apart
+        && let Ok(bytes) = record
+    {
         fs::write(scene.record(), bytes).context("cannot write the dead daemon's record")?;
     }
     if told_apart {

@@ -1,5 +1,7 @@
 //! What a round is about. A kind decides which deeds are drawn, and how some of the clients are run.
 
+use std::fmt;
+
 use clap::ValueEnum;
 
 use crate::chaos::random::Random;
@@ -84,5 +86,11 @@ impl Kind {
     /// Whether a round may end with a loss that no client is there to see.
     pub(super) fn has_finale(self) -> bool {
         matches!(self, Self::Displaced | Self::Away | Self::Inotify | Self::Slow | Self::Versions)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
     }
 }
