@@ -222,7 +222,7 @@ pub(crate) struct ChaosArgs {
     #[arg(long)]
     pub(crate) seed: Option<u64>,
     /// How many rounds are played side by side
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) lanes: u32,
     /// Only rounds of this kind; may be repeated
     #[arg(long, value_name = "KIND")]
@@ -300,7 +300,7 @@ impl Default for ChaosArgs {
             rounds: None,
             first: 1,
             seed: None,
-            lanes: 4,
+            lanes: 6,
             only: Vec::new(),
             seconds: None,
             seeds: 1,
