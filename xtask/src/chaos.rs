@@ -16,12 +16,17 @@
 //! - What must hold is in `journal` (what was done), `asker` (what was answered), `sampler` (whose files were touched) and
 //!   `rest` (what is left).
 //!
-//! Wall-clock time is not stepped: a time namespace has no clock of its own for it (`time_namespaces(7)`). Clients and
-//! daemons in time namespaces whose clocks since boot are a day ahead are played.
+//! Wall-clock time is not stepped: a time namespace has no clock of its own for it (`time_namespaces(7)`), and the machine's
+//! is everybody's. Clients and daemons in time namespaces whose clocks since boot are ahead by seconds, hours, a day or a
+//! year are played.
 
+mod account;
 mod adversary;
+mod allowance;
 mod asker;
 mod check;
+mod decoy;
+mod finale;
 mod fleet;
 mod journal;
 pub(crate) mod lane;
@@ -33,7 +38,6 @@ mod round;
 mod sampler;
 mod scene;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -44,6 +48,7 @@ pub(crate) use plan::Kind;
 use crate::args::ChaosArgs;
 use crate::workspace::{Workspace, run_to_success};
 use crate::world::program;
+use account::Account;
 use fleet::Order;
 use round::Told;
 
@@ -70,31 +75,29 @@ pub(crate) fn run(workspace: &Workspace, args: &ChaosArgs) -> Result<()> {
         return check::run(workspace, args);
     }
     let programs = Programs::build(workspace)?;
-    let seed = args.seed.unwrap_or_else(fresh_seed);
+    let first = args.seed.unwrap_or_else(fresh_seed);
     let pages = pages(workspace);
-    println!("seed {seed}, {} rounds in {} lanes", args.rounds, args.lanes);
-    let order = Order {
-        programs: &programs,
-        seed,
-        first: args.first,
-        rounds: args.rounds,
-        lanes: args.lanes,
-        only: &args.only,
-        seconds: args.seconds.unwrap_or(u64::MAX),
-        pages: &pages,
-    };
-    let (begun, mut all) = (Instant::now(), Vec::new());
-    fleet::play(&order, |told| {
-        tell(&told, seed);
-        all.push(told);
-        if all.len() % 100 == 0 {
-            println!("{} rounds, {:.0} s", all.len(), begun.elapsed().as_secs_f64());
-        }
-        true
-    })?;
-    summarize(&all, begun.elapsed().as_secs_f64(), seed);
-    let wrong = all.iter().filter(|told| !told.violations.is_empty()).count();
-    ensure!(wrong == 0, "chaos: {wrong} of {} rounds broke a promise", all.len());
+    let mut account = Account::of(args.command_line(first));
+    println!("{}", args.command_line(first));
+    for seed in (0..u64::from(args.seeds)).map(|further| first.wrapping_add(further)) {
+        let order = Order::of(args, seed, &programs, &pages);
+        let begun = Instant::now();
+        account.begin(seed);
+        let played = fleet::play(&order, |told| {
+            tell(&told, seed);
+            account.add(&told);
+            if account.rounds().is_multiple_of(100) {
+                println!("{} rounds, {} broken", account.rounds(), account.broken());
+            }
+            true
+        });
+        account.end(begun.elapsed().as_secs_f64());
+        played.with_context(|| format!("seed {seed} was not played to its end"))?;
+    }
+    account.print();
+    args.json.as_deref().map_or(Ok(()), |path| account.write(path))?;
+    let (wrong, rounds) = (account.broken(), account.rounds());
+    ensure!(wrong == 0, "chaos: {wrong} of {rounds} rounds broke a promise");
     Ok(())
 }
 
@@ -114,48 +117,8 @@ fn tell(told: &Told, seed: u64) {
     told.violations.iter().for_each(|what| println!("  {what}"));
     println!("{plan}");
     println!("  page: {page}");
-    println!("  again: cargo xtask chaos --seed {seed} --first {} --rounds 1\n", told.round);
-}
-
-fn summarize(all: &[Told], seconds: f64, seed: u64) {
-    let mut kinds: BTreeMap<&str, Vec<&Told>> = BTreeMap::new();
-    for told in all {
-        kinds.entry(&told.kind).or_default().push(told);
-    }
-    println!(
-        "\n{:<12} {:>6} {:>8} {:>8} {:>7} {:>10} {:>6} {:>12} {:>8} {:>7}",
-        "kind",
-        "rounds",
-        "clients",
-        "refused",
-        "killed",
-        "increments",
-        "deeds",
-        "passed over",
-        "mean ms",
-        "broken"
-    );
-    let line = |name: &str, rounds: &[&Told]| {
-        let sum = |of: fn(&Told) -> usize| rounds.iter().map(|told| of(told)).sum::<usize>();
-        let deeds: u32 = rounds.iter().map(|told| told.deeds).sum();
-        let passed: u32 = rounds.iter().map(|told| told.passed_over).sum();
-        let count = u32::try_from(rounds.len().max(1)).map_or(f64::MAX, f64::from);
-        let mean = rounds.iter().map(|told| told.took_ms).sum::<f64>() / count;
-        println!(
-            "{name:<12} {:>6} {:>8} {:>8} {:>7} {:>10} {deeds:>6} {passed:>12} {mean:>8.0} {:>7}",
-            rounds.len(),
-            sum(|told| told.clients),
-            sum(|told| told.failed_clients),
-            sum(|told| told.killed_clients),
-            sum(|told| told.increments),
-            sum(|told| usize::from(!told.violations.is_empty())),
-        );
-    };
-    for (name, rounds) in &kinds {
-        line(name, rounds);
-    }
-    line("all", &all.iter().collect::<Vec<_>>());
-    println!("\nseed {seed}, {} rounds in {seconds:.0} s", all.len());
+    let disk = if told.on_disk { " --on-disk" } else { "" };
+    println!("  again: cargo xtask chaos --seed {seed} --first {} --rounds 1{disk}\n", told.round);
 }
 
 impl Programs {

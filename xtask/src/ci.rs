@@ -53,7 +53,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     if cfg!(target_os = "linux") {
         steps.push(step("cargo xtask e2e", || run_e2e(workspace, &E2eArgs::default())));
         // A smoke: the same plans each time, as many of them as a busy machine gets to. The long runs are for people.
-        let smoke = ChaosArgs { seed: Some(1), rounds: 150, seconds: Some(45), ..ChaosArgs::default() };
+        let smoke = ChaosArgs { seed: Some(1), rounds: Some(150), seconds: Some(45), ..ChaosArgs::default() };
         steps.push(step("cargo xtask chaos", || run_chaos(workspace, &smoke)));
     }
     steps.push(step("nothing left behind", || before.compare(&Remains::look(workspace))));

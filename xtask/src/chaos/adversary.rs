@@ -1,12 +1,13 @@
 //! What befalls the daemons: each deed of the plan, one after the other, and what puts it right again.
 
 mod hands;
+mod recycle;
 
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -14,6 +15,7 @@ use rustix::process::Signal;
 use super::plan::{Damage, Deed, Plan};
 use super::scene::{Lost, Owner, Scene, holders_of};
 use crate::e2e::timeline::Deed as Colour;
+use crate::world::clock::Deadline;
 use crate::world::fault::Fault;
 use crate::world::http::Request;
 use crate::world::observe::FileId;
@@ -43,6 +45,7 @@ pub(super) fn act(scene: &Scene, plan: &Plan) -> Result<()> {
             Deed::Away(fault, long) => away(scene, fault, long, number)?,
             Deed::Blind(long) => hands::blind(scene, long)?,
             Deed::Kill => end(holder(scene).as_ref(), Signal::KILL),
+            Deed::KillBusy(patience) => kill_busy(scene, patience),
             Deed::Terminate => {
                 told_to_end.push(holder(scene));
                 told_to_end.last().is_some_and(|last| end(last.as_ref(), Signal::TERM))
@@ -52,10 +55,11 @@ pub(super) fn act(scene: &Scene, plan: &Plan) -> Result<()> {
             Deed::Fill(long) => hands::fill(scene, long)?,
             Deed::Damage(damage) => hands::damage(scene, damage),
             Deed::Forge(stopped) => hands::forge(scene, stopped)?,
+            Deed::Recycle(grip, long) => recycle::recycle(scene, grip, long)?,
         };
         let mut notes = scene.notes();
         if done {
-            notes.deeds_done += 1;
+            *notes.deeds_done.entry(deed.name()).or_default() += 1;
         } else {
             notes.deeds_passed_over += 1;
         }
@@ -71,7 +75,9 @@ pub(super) fn act(scene: &Scene, plan: &Plan) -> Result<()> {
 
 fn colour(deed: Deed) -> Colour {
     match deed {
-        Deed::Strike(_) | Deed::Kill | Deed::Pause(Some(_), _) => Colour::Fault,
+        Deed::Strike(_) | Deed::Kill | Deed::KillBusy(_) | Deed::Recycle(..) | Deed::Pause(Some(_), _) => {
+            Colour::Fault
+        }
         Deed::Terminate => Colour::Message,
         Deed::Away(..)
         | Deed::Blind(_)
@@ -102,7 +108,7 @@ fn strike(scene: &Scene, fault: Fault, number: usize, probed: Probed) -> Result<
     }
     if struck.is_ok() && fault.remedy().is_some() {
         sleep(OBSTRUCTED);
-        fault.repair(paths)?;
+        fault.repair(paths).context("P6: somebody else has had a hand in what stood in the lock's place")?;
     }
     clear_aside(scene, number)?;
     Ok(struck.is_ok())
@@ -182,6 +188,19 @@ fn holder(scene: &Scene) -> Option<Process> {
 
 fn end(process: Option<&Process>, signal: Signal) -> bool {
     process.is_some_and(|process| process.signal(signal).is_ok())
+}
+
+/// Kills it between the act and the answer: whoever asked is in doubt, and has to say so.
+fn kill_busy(scene: &Scene, patience: Duration) -> bool {
+    let length = || fs::metadata(scene.journal.with_file_name("journal.txt")).map_or(0, |found| found.len());
+    let (before, deadline) = (length(), Deadline::after(patience));
+    while length() == before {
+        if deadline.left().is_zero() {
+            return false;
+        }
+        sleep(Duration::from_micros(500));
+    }
+    end(holder(scene).as_ref(), Signal::KILL)
 }
 
 fn pause(scene: &Scene, fault: Option<Fault>, long: Duration, number: usize) -> Result<bool> {

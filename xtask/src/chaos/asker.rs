@@ -24,6 +24,8 @@ pub(super) struct Asked {
     pub(super) id: Option<String>,
     /// Before the client was started, so before it sent anything.
     pub(super) begun: SystemTime,
+    /// After it was gone.
+    pub(super) ended: SystemTime,
     /// Nothing: it was killed.
     pub(super) status: Option<i32>,
     pub(super) took: Duration,
@@ -61,6 +63,7 @@ pub(super) fn ask(scene: &Scene, step: Step, id: &str) -> Result<Asked> {
         step,
         id: step.adds().then(|| id.to_owned()),
         begun,
+        ended: SystemTime::now(),
         status: answer.status,
         took: answer.ended - answer.begun,
         said: format!("{}{}", answer.stdout, answer.stderr).trim().to_owned(),
@@ -70,9 +73,10 @@ pub(super) fn ask(scene: &Scene, step: Step, id: &str) -> Result<Asked> {
 fn start(scene: &Scene, step: Step, id: &str) -> Result<Client> {
     let journal = scene.journal.to_string_lossy().into_owned();
     let pause;
+    let ahead = if let By::Elsewhen(ahead) = step.by { ahead.to_string() } else { String::new() };
     let mut words: Vec<&str> = match step.by {
         By::Faulty(fault) => vec![fault, "--", &journal],
-        By::Elsewhen => vec!["--time", "--boottime", "86400", "--monotonic", "86400", &journal],
+        By::Elsewhen(_) => vec!["--time", "--boottime", &ahead, "--monotonic", &ahead, &journal],
         By::Version(version) => vec!["--as-version", version],
         By::Aileron | By::Journal => Vec::new(),
     };
@@ -85,9 +89,18 @@ fn start(scene: &Scene, step: Step, id: &str) -> Result<Client> {
         By::Aileron => scene.aileron.clone(),
         By::Journal | By::Version(_) => scene.journal.clone(),
         By::Faulty(_) => scene.helper.clone(),
-        By::Elsewhen => "/usr/bin/unshare".into(),
+        By::Elsewhen(_) => "/usr/bin/unshare".into(),
     };
-    scene.setting(&program).client(&words)
+    match &scene.namespace {
+        None => scene.setting(&program).client(&words),
+        Some(namespace) => {
+            let (enter, program) = (namespace.enter(), program.to_string_lossy());
+            let mut all: Vec<&str> = enter.iter().map(String::as_str).collect();
+            all.push(&program);
+            all.extend(words);
+            scene.setting("/usr/bin/nsenter".as_ref()).client(&all)
+        }
+    }
 }
 
 fn note(scene: &Scene, step: &Step, answer: &Answer) {
@@ -117,8 +130,9 @@ fn wrong(asked: &Asked, timeout: Duration) -> Option<String> {
     let documented: &[i32] = match step.what {
         What::Add(_) => &[0, 1, PERHAPS],
         What::Status => &[0, 1, 3, 4, 5],
-        What::Stop | What::ForcedStop => &[0, 1, 4, 5, 9],
-        What::Url | What::Start | What::Restart => &[0, 1, 4, 5, 6, 9],
+        What::Stop | What::ForcedStop | What::HoldingStop => &[0, 1, 4, 5, 9],
+        What::Url => &[0, 1, 4, 5, 6, 8, 9],
+        What::Start | What::Restart => &[0, 1, 4, 5, 6, 9],
     };
     if !documented.contains(status) {
         return Some(format!("P14: `{step}` ended with {status}, which it does not say: {said}"));

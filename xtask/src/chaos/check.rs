@@ -28,20 +28,32 @@ pub(super) fn run(workspace: &Workspace, args: &ChaosArgs) -> Result<()> {
     let room = pages(workspace).join("defective");
     let built = build(workspace, &room)?;
     let seed = args.seed.unwrap_or_else(fresh_seed);
-    println!("seed {seed}, at most {} rounds for each defect, in {} lanes", args.rounds, args.lanes);
-    let mut missed = Vec::new();
+    println!("seed {seed}, at most {} rounds for each defect, in {} lanes", args.rounds(), args.lanes);
+    let (mut missed, mut table) = (Vec::new(), Vec::new());
     for defect in chosen {
         let programs = Programs {
             aileron: named(&built.aileron, defect.name)?,
             journal: named(&built.journal, defect.name)?,
             helper: built.helper.clone(),
         };
-        if !find(workspace, args, seed, &programs, defect)? {
+        let found = find(workspace, args, seed, &programs, defect)?;
+        if found.is_none() {
             missed.push(defect.name);
         }
+        let line = found.map_or("not found | ".to_owned(), |Found { rounds, by }| format!("{rounds} | {by}"));
+        table.push(format!("| `{}`: {} | {line} |", defect.name, defect.about));
     }
+    println!("\n| defect | rounds | found by |\n|---|--:|---|\n{}", table.join("\n"));
     ensure!(missed.is_empty(), "chaos: not found: {}", missed.join(", "));
     Ok(())
+}
+
+/// A violation that a defect led to.
+struct Found {
+    /// How many were played until then.
+    rounds: u32,
+    /// The first line of it.
+    by: String,
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Defect>> {
@@ -55,25 +67,16 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Defect>> {
     Ok(chosen)
 }
 
-/// Plays until a violation is seen. `false`: in none of the rounds.
+/// Plays until a violation is seen. Nothing: in none of the rounds.
 fn find(
     workspace: &Workspace,
     args: &ChaosArgs,
     seed: u64,
     programs: &Programs,
     defect: &Defect,
-) -> Result<bool> {
+) -> Result<Option<Found>> {
     let pages = pages(workspace).join("defects").join(defect.name);
-    let order = Order {
-        programs,
-        seed,
-        first: args.first,
-        rounds: args.rounds,
-        lanes: args.lanes,
-        only: &args.only,
-        seconds: args.seconds.unwrap_or(u64::MAX),
-        pages: &pages,
-    };
+    let order = Order::of(args, seed, programs, &pages);
     let (begun, mut played, mut found) = (Instant::now(), 0, None);
     fleet::play(&order, |told| {
         played += 1;
@@ -81,19 +84,14 @@ fn find(
         found.is_none()
     })?;
     let seconds = begun.elapsed().as_secs_f64();
-    match &found {
-        Some((round, what)) => {
-            let line = what.lines().next().unwrap_or_default();
-            println!(
-                "{:<22} found after {played:>3} rounds, {seconds:>5.1} s (round {round}): {line}",
-                defect.name
-            );
-        }
-        None => {
-            println!("{:<22} NOT FOUND in {played} rounds, {seconds:.1} s: {}", defect.name, defect.about);
-        }
-    }
-    Ok(found.is_some())
+    let name = defect.name;
+    let Some((round, what)) = found else {
+        println!("{name:<22} NOT FOUND in {played} rounds, {seconds:.1} s: {}", defect.about);
+        return Ok(None);
+    };
+    let by = what.lines().next().unwrap_or_default().to_owned();
+    println!("{name:<22} found after {played:>3} rounds, {seconds:>5.1} s (round {round}): {by}");
+    Ok(Some(Found { rounds: played, by }))
 }
 
 /// Copies the sources, writes every defect in, and builds.
@@ -105,8 +103,7 @@ fn build(workspace: &Workspace, room: &Path) -> Result<Programs> {
     copy_tree(&workspace.root().join("crates"), &sources.join("crates"))?;
     copy(&workspace.root().join("Cargo.lock"), &sources.join("Cargo.lock"))?;
     let manifest = read(&workspace.root().join("Cargo.toml"))?;
-    let alone = replace_once(&manifest, r#""crates/*", "xtask", "tests""#, r#""crates/*""#);
-    write(&sources.join("Cargo.toml"), &alone.context("the workspace has other members than it had")?)?;
+    write(&sources.join("Cargo.toml"), &alone(&manifest).context("the workspace has no line of members")?)?;
     for defect in DEFECTS {
         defect.write_into(&sources)?;
     }
@@ -124,6 +121,12 @@ fn build(workspace: &Workspace, room: &Path) -> Result<Programs> {
         journal: debug.join("examples").join("journal"),
         helper: helper(workspace)?,
     })
+}
+
+/// The workspace's manifest with no members but the product's.
+fn alone(manifest: &str) -> Option<String> {
+    let members = manifest.lines().find(|line| line.starts_with("members = ["))?;
+    replace_once(manifest, members, r#"members = ["crates/*"]"#)
 }
 
 /// The same program by the name that switches its defect on.
@@ -160,4 +163,17 @@ fn write(path: &Path, text: &str) -> Result<()> {
 /// Nothing, unless it is there exactly once.
 fn replace_once(text: &str, old: &str, new: &str) -> Option<String> {
     (text.matches(old).count() == 1).then(|| text.replacen(old, new, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_has_only_members_that_are_copied() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let alone = alone(&read(&root.join("Cargo.toml")).expect("a manifest")).expect("a line of members");
+        let members: Vec<&str> = alone.lines().filter(|line| line.contains("members = ")).collect();
+        assert_eq!(members, [r#"members = ["crates/*"]"#, r#"default-members = ["crates/*"]"#]);
+    }
 }

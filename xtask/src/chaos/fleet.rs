@@ -1,5 +1,6 @@
 //! The lanes of a run: started side by side, listened to, and ended with the run.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -8,10 +9,12 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
 
 use super::Programs;
 use super::plan::Kind;
 use super::round::Told;
+use crate::args::ChaosArgs;
 
 /// No round takes longer, whatever goes wrong in it: each wait in it has a deadline, and these add up.
 const SILENCE: Duration = Duration::from_mins(4);
@@ -27,15 +30,27 @@ pub(super) struct Order<'a> {
     pub(super) only: &'a [Kind],
     /// No round begins after so many seconds.
     pub(super) seconds: u64,
+    pub(super) disk: Disk,
     pub(super) pages: &'a Path,
 }
 
-/// Lanes under way. Dropped, they are ended with all that lives in them.
-struct Fleet(Vec<Child>);
+/// Which lanes have a directory on a disk, and not on a tmpfs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disk {
+    /// Every fourth.
+    Some,
+    All,
+}
+
+/// Lanes under way. Dropped, they are ended with all that lives in them, and then what they had on the disk is removed.
+struct Fleet {
+    lanes: Vec<Child>,
+    disk: TempDir,
+}
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        for lane in &mut self.0 {
+        for lane in &mut self.lanes {
             // `unshare --kill-child` takes its child with it, and with process 1 goes the whole pid namespace.
             if lane.kill().and_then(|()| lane.wait()).is_err() {}
         }
@@ -48,9 +63,10 @@ impl Drop for Fleet {
 /// When a lane cannot be started, falls silent or ends before its time.
 pub(super) fn play(order: &Order<'_>, mut hear: impl FnMut(Told) -> bool) -> Result<()> {
     let (tell, told) = channel();
-    let mut fleet = Fleet(Vec::new());
+    let disk = tempfile::Builder::new().prefix("aileron-xtask-").tempdir();
+    let mut fleet = Fleet { lanes: Vec::new(), disk: disk.context("cannot make a temporary directory")? };
     for lane in 0..order.lanes.min(order.rounds) {
-        let mut child = order.start(lane)?;
+        let mut child = order.start(lane, fleet.disk.path())?;
         let lines = BufReader::new(child.stdout.take().context("standard output is a pipe")?).lines();
         let tell = tell.clone();
         thread::spawn(move || {
@@ -61,7 +77,7 @@ pub(super) fn play(order: &Order<'_>, mut hear: impl FnMut(Told) -> bool) -> Res
                 }
             }
         });
-        fleet.0.push(child);
+        fleet.lanes.push(child);
     }
     drop(tell);
     if listen(&told, &mut hear)? { fleet.expect_success() } else { Ok(()) }
@@ -85,7 +101,7 @@ fn listen(told: &Receiver<String>, hear: &mut impl FnMut(Told) -> bool) -> Resul
 
 impl Fleet {
     fn expect_success(&mut self) -> Result<()> {
-        for lane in &mut self.0 {
+        for lane in &mut self.lanes {
             let status = lane.wait().context("cannot wait for a lane")?;
             anyhow::ensure!(status.success(), "a lane ended with {status}");
         }
@@ -93,8 +109,23 @@ impl Fleet {
     }
 }
 
-impl Order<'_> {
-    fn start(&self, lane: u32) -> Result<Child> {
+impl<'a> Order<'a> {
+    /// As it was asked for.
+    pub(super) fn of(args: &'a ChaosArgs, seed: u64, programs: &'a Programs, pages: &'a Path) -> Self {
+        Self {
+            programs,
+            seed,
+            first: args.first,
+            rounds: args.rounds(),
+            lanes: args.lanes,
+            only: &args.only,
+            seconds: args.seconds.unwrap_or(u64::MAX),
+            disk: if args.on_disk { Disk::All } else { Disk::Some },
+            pages,
+        }
+    }
+
+    fn start(&self, lane: u32, disk: &Path) -> Result<Child> {
         let ourselves = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new("unshare");
         command
@@ -117,6 +148,11 @@ impl Order<'_> {
             ("--pages", &self.pages.into()),
         ] {
             command.arg(name).arg(path);
+        }
+        if self.disk == Disk::All || lane % 4 == 3 {
+            let room = disk.join(lane.to_string());
+            fs::create_dir(&room).with_context(|| format!("cannot make `{}`", room.display()))?;
+            command.arg("--room").arg(room);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         command.spawn().context("cannot start `unshare` (of util-linux)")

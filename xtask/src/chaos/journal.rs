@@ -113,6 +113,7 @@ mod tests {
             step: Step { after: Duration::ZERO, what, by: By::Journal, killed_after: None },
             id: Some(id.to_owned()),
             begun: at(begun),
+            ended: at(begun + 1),
             status,
             took: Duration::ZERO,
             said: String::new(),

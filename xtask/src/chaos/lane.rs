@@ -2,7 +2,8 @@
 //!
 //! It is process 1 of its pid namespace, so whatever its clients leave becomes its child, no other process of the machine can
 //! be reached, and all of it ends when the lane does. Everything it makes lies on a tmpfs that only its mount namespace sees,
-//! over a directory that every system has; so nothing is left on any disk, whoever kills it and when.
+//! over a directory that every system has; so nothing is left on any disk, whoever kills it and when. Some lanes are given a
+//! directory on a disk instead, where inode numbers are reused at once: it is removed by whoever started the lane.
 
 use std::fs;
 use std::io::{Read, Write, stdin, stdout};
@@ -15,7 +16,7 @@ use rustix::mount::{MountFlags, mount};
 
 use super::Programs;
 use super::plan::Plan;
-use super::round::{Told, play};
+use super::round::{Place, Told, play};
 use crate::args::LaneArgs;
 use crate::world::{mounts, observe};
 
@@ -39,14 +40,17 @@ pub(crate) fn run(args: &LaneArgs) -> Result<()> {
         journal: args.journal.clone(),
         helper: args.helper.clone(),
     };
-    let below = room_of_our_own(&[&programs.aileron, &programs.helper, &args.pages])?;
+    let below = match &args.room {
+        Some(room) => room.clone(),
+        None => room_of_our_own(&[&programs.aileron, &programs.helper, &args.pages])?,
+    };
+    let place = Place { below: &below, on_disk: args.room.is_some(), pages: &args.pages, seed: args.seed };
     let programs = programs.copied_to(&below.join("programs"))?;
     let (begun, limit) = (Instant::now(), Duration::from_secs(args.seconds));
     let mut number = args.first;
     while number <= args.last && begun.elapsed() < limit {
         let plan = Plan::of(args.seed, number, &args.only);
-        let told = play(&below, &programs, &plan, &args.pages, args.seed)
-            .with_context(|| format!("cannot play {plan}"))?;
+        let told = play(&place, &programs, &plan).with_context(|| format!("cannot play {plan}"))?;
         say(&told)?;
         number += args.lanes;
     }

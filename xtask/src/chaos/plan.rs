@@ -3,12 +3,14 @@
 //! The plan is the same each time; how it interleaves is up to the machine. A failure that hangs on the interleaving
 //! shows again after a few tries of the same round, not always at the first.
 
+mod deed;
 mod kind;
 mod step;
 
 use std::fmt;
 use std::time::Duration;
 
+pub(super) use deed::{Damage, Deed, Grip};
 pub(crate) use kind::Kind;
 pub(super) use step::{By, Step, What};
 
@@ -31,41 +33,17 @@ pub(super) struct Plan {
     /// Each inner list is one after the other, the lists side by side.
     pub(super) clients: Vec<Vec<Step>>,
     pub(super) deeds: Vec<(Duration, Deed)>,
+    /// What takes the path from the last daemon when no client is about.
+    pub(super) finale: Option<Fault>,
+    /// What the kernel gives everybody of file events, where it is little.
+    pub(super) allowance: Option<Allowance>,
 }
 
-/// What befalls the daemons.
+/// `user.max_inotify_instances` and `user.max_inotify_watches` of a user namespace (`namespaces(7)`, `/proc/sys/user`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
-    /// The lock's path is lost, for good.
-    Strike(Fault),
-    /// It is lost, and back after a while.
-    Away(Fault, Duration),
-    /// `SIGKILL` to whoever holds the lock at the path.
-    Kill,
-    /// `SIGTERM` to the same.
-    Terminate,
-    /// For a while nobody can tell what is at the path: one of its directories is a symlink to itself (`ELOOP`).
-    Blind(Duration),
-    /// It is stopped (`SIGSTOP`), perhaps loses its path meanwhile, and goes on.
-    Pause(Option<Fault>, Duration),
-    /// It can open nothing more, for a while.
-    Starve(Duration),
-    /// The file system of the state directory is full, for a while.
-    Fill(Duration),
-    Damage(Damage),
-    /// The record names an innocent process, with its true start time; the owner may be stopped meanwhile.
-    Forge(Duration),
-}
-
-/// What is done to the owner's record and pid file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Damage {
-    Empty,
-    Cut,
-    Garbage,
-    Unlink,
-    Directory,
-    PidFile,
+pub(super) struct Allowance {
+    pub(super) instances: u32,
+    pub(super) watches: u32,
 }
 
 impl Plan {
@@ -73,6 +51,10 @@ impl Plan {
     pub(super) fn of(seed: u64, number: u32, only: &[Kind]) -> Self {
         let mut random = Random::of_round(seed, number);
         let kind = if only.is_empty() { random.weighted(&Kind::WEIGHTS) } else { random.one_of(only) };
+        let allowance = (kind == Kind::Inotify && random.chance(60)).then(|| Allowance {
+            instances: random.one_of(&[0, 1, 2]),
+            watches: random.one_of(&[0, 3, 12, 64]),
+        });
         let clients = (0..=1 + random.below(3)).map(|_| step::sequence(kind, &mut random)).collect();
         let deeds = (0..kind.deeds(&mut random)).map(|_| {
             let after = random.millis(0, 40);
@@ -82,12 +64,14 @@ impl Plan {
         Self {
             number,
             kind,
+            allowance,
+            finale: kind.has_finale().then(|| deed::finale(&mut random)).flatten(),
             variables: watching(kind, &mut random),
             // Longer than a stop's own 2 s before it signals anybody, where that is what is tried.
-            timeout: if kind == Kind::Decoys { Duration::from_secs(4) } else { random.millis(1500, 5000) },
+            timeout: if kind.has_decoys() { Duration::from_secs(4) } else { random.millis(1500, 5000) },
             slow: (kind == Kind::Slow || (kind == Kind::Calm && random.chance(40)))
                 .then(|| random.millis(50, 700)),
-            warm: random.chance(70) || kind == Kind::Decoys,
+            warm: random.chance(70) || kind.has_decoys(),
             clients,
             deeds,
         }
@@ -96,53 +80,15 @@ impl Plan {
     /// Whether a daemon may have to write its record more than once.
     pub(super) fn hurts_records(&self) -> bool {
         matches!(self.kind, Kind::Space | Kind::Descriptors | Kind::Syscalls)
-            || self.deeds.iter().any(|(_, deed)| matches!(deed, Deed::Damage(_) | Deed::Forge(_)))
+            || self
+                .deeds
+                .iter()
+                .any(|(_, deed)| matches!(deed, Deed::Damage(_) | Deed::Forge(_) | Deed::Recycle(..)))
     }
 
     /// Whether a client of another version may be about.
     pub(super) fn mixes_versions(&self) -> bool {
         self.kind == Kind::Versions
-    }
-}
-
-impl Deed {
-    fn of(kind: Kind, random: &mut Random) -> Self {
-        let strike = |random: &mut Random| Self::Strike(random.one_of(&STRIKES));
-        match kind {
-            Kind::Displaced | Kind::Inotify | Kind::Clocks | Kind::Versions | Kind::Slow | Kind::Syscalls => {
-                strike(random)
-            }
-            Kind::Doubt => Self::Blind(random.millis(5, 250)),
-            Kind::Calm | Kind::Away => Self::Away(random.one_of(&AWAY), random.millis(1, 160)),
-            Kind::Signals => match random.below(4) {
-                0 => Self::Kill,
-                1 => Self::Terminate,
-                2 => Self::Pause(None, random.millis(5, 300)),
-                _ => Self::Pause(Some(random.one_of(&STRIKES)), random.millis(5, 300)),
-            },
-            Kind::Records => match random.below(3) {
-                0 => strike(random),
-                _ => Self::Damage(random.one_of(&DAMAGES)),
-            },
-            Kind::Descriptors => {
-                if random.chance(70) {
-                    Self::Starve(random.millis(20, 300))
-                } else {
-                    strike(random)
-                }
-            }
-            Kind::Space => {
-                if random.chance(70) {
-                    Self::Fill(random.millis(20, 300))
-                } else {
-                    strike(random)
-                }
-            }
-            Kind::Decoys => {
-                let stopped = if random.chance(40) { 2600 } else { 0 };
-                Self::Forge(Duration::from_millis(stopped))
-            }
-        }
     }
 }
 
@@ -157,30 +103,6 @@ fn watching(kind: Kind, random: &mut Random) -> Vec<(&'static str, String)> {
         _ => vec![("AILERON_NO_LOCK_EVENTS", "1".to_owned()), interval(ms)],
     }
 }
-
-const STRIKES: [Fault; 15] = [
-    Fault::DeleteLock,
-    Fault::RenameLock,
-    Fault::ReplaceByEmptyFile,
-    Fault::ReplaceByDirectory,
-    Fault::ReplaceBySymlink,
-    Fault::ReplaceByFifo,
-    Fault::RemoveTree,
-    Fault::RemoveTreeByRm,
-    Fault::RemoveTree,
-    Fault::RenameDirectory,
-    Fault::ExchangeDirectory,
-    Fault::RenameParent,
-    Fault::RenameGrandparent,
-    Fault::MountOverDirectory,
-    Fault::BindOverDirectory,
-];
-
-const AWAY: [Fault; 4] =
-    [Fault::RenameLock, Fault::RenameDirectory, Fault::RenameParent, Fault::RenameGrandparent];
-
-const DAMAGES: [Damage; 6] =
-    [Damage::Empty, Damage::Cut, Damage::Garbage, Damage::Unlink, Damage::Directory, Damage::PidFile];
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -200,8 +122,12 @@ impl fmt::Display for Plan {
             let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
             writeln!(f, "  client {}: {}", number + 1, steps.join(", "))?;
         }
+        if let Some(Allowance { instances, watches }) = self.allowance {
+            writeln!(f, "  inotify: {instances} instances and {watches} watches for everybody")?;
+        }
         let deeds = self.deeds.iter().map(|(after, deed)| format!("+{} ms {deed:?}", after.as_millis()));
-        write!(f, "  deeds: {}", deeds.collect::<Vec<_>>().join(", "))
+        write!(f, "  deeds: {}", deeds.collect::<Vec<_>>().join(", "))?;
+        self.finale.map_or(Ok(()), |fault| write!(f, "; when all clients are gone: {fault:?}"))
     }
 }
 

@@ -77,15 +77,21 @@ fn run(scene: &Scene, what: What) -> Result<Asked> {
 /// The next client succeeds (P11), and what the tables and the record say agrees.
 fn one_daemon(scene: &Scene, plan: &Plan) -> Result<Daemon> {
     let deadline = Deadline::after(MENDING);
-    let mut asked = run(scene, What::Url)?;
+    let hold = scene.home.paths.state.join("hold");
+    let is_set = hold.exists();
+    if is_set {
+        obey_the_hold(scene)?;
+    }
+    let what = if is_set { What::Start } else { What::Url };
+    let mut asked = run(scene, what)?;
     // A newer version's daemon is nobody's to replace: then it is stopped, which every version can.
     if asked.status == Some(6) && plan.mixes_versions() {
         ensure!(run(scene, What::Stop)?.status == Some(0), "another version's daemon cannot be stopped");
-        asked = run(scene, What::Url)?;
+        asked = run(scene, what)?;
     }
     // An owner that was just continued, fed or asked to leave may keep a client waiting for longer than it has.
     while asked.status != Some(0) && asked.took >= plan.timeout && !deadline.left().is_zero() {
-        asked = run(scene, What::Url)?;
+        asked = run(scene, what)?;
     }
     ensure!(
         asked.status == Some(0),
@@ -94,6 +100,7 @@ fn one_daemon(scene: &Scene, plan: &Plan) -> Result<Daemon> {
         asked.took,
         asked.said
     );
+    ensure!(!hold.exists(), "`start` has succeeded and the hold is still set");
     loop {
         match meet(scene) {
             Ok(daemon) => return Ok(daemon),
@@ -101,6 +108,21 @@ fn one_daemon(scene: &Scene, plan: &Plan) -> Result<Daemon> {
             Err(_) => sleep(Duration::from_millis(5)),
         }
     }
+}
+
+/// As long as somebody has asked for it, no client starts anything; one that is there may be found.
+fn obey_the_hold(scene: &Scene) -> Result<()> {
+    let launched = || scene.written("launches.txt").lines().count();
+    let (before, there) = (launched(), scene.holder().is_some());
+    let asked = run(scene, What::Url)?;
+    ensure!(launched() == before, "a hold is set and `url` has launched a daemon: {}", asked.said);
+    ensure!(
+        there || asked.status == Some(8),
+        "a hold is set, nobody is there and `url` ends with {:?}: {}",
+        asked.status,
+        asked.said
+    );
+    Ok(())
 }
 
 fn meet(scene: &Scene) -> Result<Daemon> {
@@ -116,7 +138,7 @@ fn nobody_but(scene: &Scene, survivor: Option<u32>, patience: Duration) -> Resul
     loop {
         let mut living = Vec::new();
         for entry in descendants()? {
-            if Some(entry.pid) == survivor || scene.decoys.iter().any(|decoy| decoy.id() == entry.pid) {
+            if Some(entry.pid) == survivor || scene.is_ours(entry.pid) {
                 continue;
             }
             if !entry.zombie {
@@ -186,10 +208,8 @@ fn nothing_left(scene: &Scene) -> Result<()> {
         ensure!(KNOWN.contains(&name.as_str()), "`{name}` was left in the state directory");
         ensure!(!["daemon.json", "daemon.pid"].contains(&name.as_str()), "`{name}` outlives its daemon");
     }
-    for decoy in &scene.decoys {
-        let status = fs::read_to_string(format!("/proc/{}/status", decoy.id())).unwrap_or_default();
-        let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or("gone").trim();
-        ensure!(state.starts_with('S'), "P9: an innocent process was signalled: it is {state}");
+    for decoy in scene.decoys().iter() {
+        decoy.expect_unharmed()?;
     }
     for name in ["daemon.log", "daemon.log.1"] {
         // None, where nothing was logged that far.

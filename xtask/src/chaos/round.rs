@@ -1,5 +1,6 @@
 //! One round: the plan is carried out, all comes to rest, and what was done is judged.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,7 @@ use super::asker::{Asked, ask, ask_all};
 use super::plan::{By, Kind, Plan, Step, What};
 use super::sampler::Seen;
 use super::scene::Scene;
-use super::{Programs, adversary, journal, page, rest, sampler};
+use super::{Programs, adversary, finale, journal, page, rest, sampler};
 use crate::e2e::timeline::Timeline;
 use crate::world::clock::millis;
 use crate::world::observe::{descendants, describe_path};
@@ -24,11 +25,17 @@ pub(super) struct Told {
     pub(super) round: u32,
     pub(super) kind: String,
     pub(super) took_ms: f64,
+    /// And not on a tmpfs.
+    pub(super) on_disk: bool,
     pub(super) clients: usize,
     pub(super) failed_clients: usize,
     pub(super) killed_clients: usize,
     pub(super) increments: usize,
-    pub(super) deeds: u32,
+    /// What was done to them, and how often each.
+    pub(super) deeds: BTreeMap<String, u32>,
+    /// What was asked, and how often each.
+    pub(super) calls: BTreeMap<String, u32>,
+    pub(super) launches: usize,
     pub(super) passed_over: u32,
     pub(super) violations: Vec<String>,
     /// The page that draws it, and the plan: only of a round with a violation.
@@ -37,13 +44,15 @@ pub(super) struct Told {
 }
 
 /// Plays a round to its end, whatever that is.
-pub(super) fn play(below: &Path, programs: &Programs, plan: &Plan, pages: &Path, seed: u64) -> Result<Told> {
+pub(super) fn play(place: &Place<'_>, programs: &Programs, plan: &Plan) -> Result<Told> {
     let begun = Instant::now();
-    let scene = Scene::set(below, programs, plan)?;
+    let scene = Scene::set(place.below, programs, plan)?;
     let over = AtomicBool::new(false);
     let (watched, rested) = thread::scope(|scope| {
         let watcher = scope.spawn(|| sampler::watch(&scene, &over));
-        let rested = carry_out(&scene, plan).and_then(|()| rest::come_to_rest(&scene, plan));
+        let rested = carry_out(&scene, plan)
+            .and_then(|()| plan.finale.map_or(Ok(()), |fault| finale::play(&scene, fault)))
+            .and_then(|()| rest::come_to_rest(&scene, plan));
         over.store(true, Ordering::Release);
         (watcher.join().expect("looking does not panic"), rested)
     });
@@ -52,7 +61,7 @@ pub(super) fn play(below: &Path, programs: &Programs, plan: &Plan, pages: &Path,
     }
     let text = scene.written("journal.txt");
     judge(&scene, plan, &watched, &text);
-    tell(&scene, plan, &watched, &text, millis(begun.elapsed()), &Place { pages, seed })
+    tell(&scene, plan, &watched, &text, millis(begun.elapsed()), place)
 }
 
 /// Clients side by side, and the adversary beside them.
@@ -81,6 +90,7 @@ fn carry_out(scene: &Scene, plan: &Plan) -> Result<()> {
 fn judge(scene: &Scene, plan: &Plan, seen: &Seen, text: &str) {
     let mut notes = scene.notes();
     let mut wrong = journal::judge(text, &notes.asked, &notes.lost);
+    wrong.extend(seen.two_owners().iter().cloned());
     if !plan.hurts_records() {
         wrong.extend(seen.touched());
     }
@@ -93,7 +103,35 @@ fn judge(scene: &Scene, plan: &Plan, seen: &Seen, text: &str) {
     if plan.kind == Kind::Calm {
         wrong.extend(calm(&notes.asked, plan.timeout, &scene.written("launches.txt"), &log));
     }
+    if plan.kind == Kind::Held {
+        wrong.extend(held(&notes.asked));
+    }
     notes.violations.extend(wrong);
+}
+
+/// After a `stop --hold`, nothing starts until somebody says so. To be asked where nothing else befalls anybody.
+fn held(asked: &[Asked]) -> Vec<String> {
+    let clears = |asked: &&Asked| matches!(asked.step.what, What::Start | What::Restart);
+    let mut wrong = Vec::new();
+    for hold in asked.iter().filter(|asked| asked.step.what == What::HoldingStop && asked.status == Some(0)) {
+        let later = asked.iter().filter(|asked| asked.begun > hold.ended);
+        for late in later {
+            let expected = match late.step.what {
+                What::Url => 8,
+                What::Add(_) => 1,
+                _ => continue,
+            };
+            let cleared =
+                asked.iter().filter(clears).any(|it| it.ended > hold.begun && it.begun < late.ended);
+            if !cleared && late.status != Some(expected) {
+                wrong.push(format!(
+                    "a hold is set and `{}` ends with {:?} instead of {expected}: {}",
+                    late.step, late.status, late.said
+                ));
+            }
+        }
+    }
+    wrong
 }
 
 /// Where nothing befalls anybody, each client has a daemon, and each daemon that is launched is the daemon (P7).
@@ -127,9 +165,22 @@ fn evidence(scene: &Scene) -> String {
     lines.join("\n")
 }
 
-struct Place<'a> {
-    pages: &'a Path,
-    seed: u64,
+/// How often each command was given.
+fn counted(asked: &[Asked]) -> BTreeMap<String, u32> {
+    let mut calls = BTreeMap::new();
+    for asked in asked {
+        *calls.entry(asked.step.what.words().join(" ")).or_default() += 1;
+    }
+    calls
+}
+
+/// Where a lane plays, and where it tells of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) below: &'a Path,
+    pub(super) on_disk: bool,
+    pub(super) pages: &'a Path,
+    pub(super) seed: u64,
 }
 
 fn tell(
@@ -150,11 +201,14 @@ fn tell(
         round: plan.number,
         kind: plan.kind.name(),
         took_ms,
+        on_disk: place.on_disk,
         clients: notes.asked.len(),
         failed_clients: steps.filter(|asked| asked.status != Some(0)).count(),
         killed_clients: notes.asked.iter().filter(|asked| asked.status.is_none()).count(),
         increments: text.lines().count(),
-        deeds: notes.deeds_done,
+        deeds: notes.deeds_done.clone(),
+        calls: counted(&notes.asked),
+        launches: scene.written("launches.txt").lines().count(),
         passed_over: notes.deeds_passed_over,
         violations: notes.violations.clone(),
         plan: None,
@@ -172,4 +226,45 @@ fn tell(
         told.page = Some(path.display().to_string());
     }
     Ok(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    /// A command that ran from one second to another, and ended with that status.
+    fn ran(what: What, from: u64, to: u64, status: i32) -> Asked {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        Asked {
+            step: Step { after: Duration::ZERO, what, by: By::Journal, killed_after: None },
+            id: None,
+            begun: at(from),
+            ended: at(to),
+            status: Some(status),
+            took: Duration::ZERO,
+            said: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_start_under_a_hold_is_found_and_one_that_may_be_is_not() {
+        let hold = || ran(What::HoldingStop, 10, 12, 0);
+        assert_eq!(
+            held(&[hold(), ran(What::Url, 13, 14, 8), ran(What::Url, 11, 14, 0)]),
+            Vec::<String>::new()
+        );
+        assert_eq!(held(&[hold(), ran(What::Url, 13, 14, 0)]).len(), 1);
+        assert_eq!(held(&[hold(), ran(What::Add(Duration::ZERO), 13, 14, 0)]).len(), 1);
+        for (from, to) in [(11, 13), (12, 20), (13, 14)] {
+            let cleared = [hold(), ran(What::Start, from, to, 0), ran(What::Url, 13, 15, 0)];
+            assert_eq!(held(&cleared), Vec::<String>::new(), "{from} to {to}");
+        }
+        assert_eq!(held(&[ran(What::Start, 1, 9, 0), hold(), ran(What::Url, 13, 15, 0)]).len(), 1);
+        assert_eq!(
+            held(&[ran(What::HoldingStop, 10, 12, 1), ran(What::Url, 13, 14, 0)]),
+            Vec::<String>::new()
+        );
+    }
 }

@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::scene::Scene;
+use super::scene::{Scene, holders_of};
 use crate::e2e::timeline::{Lane, PathChange, Timeline};
 use crate::world::observe::{FileId, describe_path};
 
 /// Far below the 200 ms after which an owner mends its record, so that none is missed.
 const PACE: Duration = Duration::from_millis(3);
+
+/// Descriptor tables are read at every so manieth look: it takes a millisecond or two.
+const HOLDERS: u32 = 12;
 
 /// What was seen.
 #[derive(Debug, Default)]
@@ -22,6 +25,10 @@ pub(super) struct Seen {
     at_path: Vec<(f64, String, Option<FileId>)>,
     /// By instance and epoch: an owner that was away writes its record again, under a new epoch.
     records: BTreeMap<(String, u64), Record>,
+    /// Who held the exclusive flock of the file at the path when that was last looked at.
+    holders: Vec<u32>,
+    /// P1: more than one did, at two looks.
+    two_owners: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -36,8 +43,13 @@ struct Record {
 /// Looks until it is told that it is over.
 pub(super) fn watch(scene: &Scene, over: &AtomicBool) -> Seen {
     let mut seen = Seen::default();
+    let mut looks = 0_u32;
     while !over.load(Ordering::Acquire) {
         seen.look(scene);
+        looks += 1;
+        if looks.is_multiple_of(HOLDERS) {
+            seen.count_holders(scene);
+        }
         sleep(PACE);
     }
     seen.look(scene);
@@ -61,6 +73,23 @@ impl Seen {
         let Some((id, who, pid)) = read_record(scene) else { return };
         let fresh = Record { pid, files: BTreeSet::new(), from_ms: now, to_ms: now, lock: file };
         self.records.entry(who).or_insert(fresh).files.insert(id);
+    }
+
+    /// The kernel grants the flock to one open file description; that no two processes have it for long is up to them. A child
+    /// between `fork` and `exec` does, and is something else at the next look.
+    fn count_holders(&mut self, scene: &Scene) {
+        let Some(file) = FileId::at(&scene.home.paths.lock).ok().flatten() else { return };
+        let holders = holders_of(file);
+        if holders.len() > 1 && holders == self.holders && self.two_owners.is_empty() {
+            self.two_owners
+                .push(format!("P1: the lock at the path ({file}) is held by processes {holders:?}"));
+        }
+        self.holders = holders;
+    }
+
+    /// P1: what was seen of two holders at once.
+    pub(super) fn two_owners(&self) -> &[String] {
+        &self.two_owners
     }
 
     /// P4: nobody hurt a record in this round, so nobody had to write one twice under one epoch.

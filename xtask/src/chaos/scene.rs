@@ -1,8 +1,8 @@
 //! A round's world and what is written down in it while it is under way.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -10,7 +10,9 @@ use anyhow::{Context, Result};
 use rustix::mount::{MountFlags, mount};
 
 use super::Programs;
+use super::allowance::Namespace;
 use super::asker::Asked;
+use super::decoy::Decoy;
 use super::plan::{Kind, Plan};
 use crate::e2e::timeline::{Call, Deed as Colour, Mark};
 use crate::world::client::Setting;
@@ -26,7 +28,9 @@ pub(super) struct Scene {
     pub(super) journal: PathBuf,
     pub(super) helper: PathBuf,
     /// Innocent processes.
-    pub(super) decoys: Vec<Child>,
+    decoys: Mutex<Vec<Decoy>>,
+    /// Where clients and daemons live, if not beside us.
+    pub(super) namespace: Option<Namespace>,
     notes: Mutex<Notes>,
 }
 
@@ -40,7 +44,7 @@ pub(super) struct Notes {
     pub(super) calls: Vec<Call>,
     /// Somebody may rightly have found that it is the daemon no more.
     pub(super) displacing: bool,
-    pub(super) deeds_done: u32,
+    pub(super) deeds_done: BTreeMap<String, u32>,
     /// There was nobody, or nothing, to do them to.
     pub(super) deeds_passed_over: u32,
 }
@@ -92,19 +96,27 @@ impl Scene {
             mount("aileron-xtask", &home.paths.state, "tmpfs", MountFlags::empty(), Some(small))
                 .context("cannot mount a small file system")?;
         }
-        let mut scene = Self {
+        let decoys = [Decoy::start()?, Decoy::start()?];
+        Ok(Self {
             home,
             epoch: Epoch::begin(),
             aileron,
             journal,
             helper: programs.helper.clone(),
-            decoys: Vec::new(),
+            decoys: Mutex::new(decoys.into()),
+            namespace: plan.allowance.map(Namespace::make).transpose()?,
             notes: Mutex::default(),
-        };
-        for _ in 0..2 {
-            scene.decoys.push(decoy()?);
-        }
-        Ok(scene)
+        })
+    }
+
+    pub(super) fn decoys(&self) -> MutexGuard<'_, Vec<Decoy>> {
+        self.decoys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The processes below us that are neither client nor daemon.
+    pub(super) fn is_ours(&self, pid: u32) -> bool {
+        self.namespace.as_ref().is_some_and(|keeper| keeper.pid() == pid)
+            || self.decoys().iter().any(|decoy| decoy.pid() == pid)
     }
 
     pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -151,15 +163,6 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
-    fn drop(&mut self) {
-        for decoy in &mut self.decoys {
-            // One that is gone already was told of.
-            if decoy.kill().and_then(|()| decoy.wait()).is_err() {}
-        }
-    }
-}
-
 /// The processes below us that hold the exclusive flock of a file.
 pub(super) fn holders_of(file: FileId) -> Vec<u32> {
     let below = descendants().unwrap_or_default().into_iter().filter(|entry| !entry.zombie);
@@ -168,11 +171,4 @@ pub(super) fn holders_of(file: FileId) -> Vec<u32> {
         held.iter().any(|lock| lock.exclusive && lock.file == file)
     };
     below.map(|entry| entry.pid).filter(holds).collect()
-}
-
-/// A process that has nothing to do with any of this.
-fn decoy() -> Result<Child> {
-    let mut command = Command::new("sleep");
-    command.arg("600").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().context("cannot start `sleep`")
 }

@@ -20,6 +20,7 @@ pub(crate) enum Fault {
     RenameGrandparent,
     MountOverDirectory,
     BindOverDirectory,
+    MountOverParent,
     MountOverGrandparent,
 }
 
@@ -59,6 +60,7 @@ impl Fault {
             Self::RenameGrandparent => "grandparent-renamed",
             Self::MountOverDirectory => "directory-mounted-over",
             Self::BindOverDirectory => "directory-bind-mounted-over",
+            Self::MountOverParent => "parent-mounted-over",
             Self::MountOverGrandparent => "grandparent-mounted-over",
         }
     }
@@ -80,6 +82,7 @@ impl Fault {
             Self::RenameGrandparent => "the home's parent is renamed",
             Self::MountOverDirectory => "a tmpfs is mounted over the state directory",
             Self::BindOverDirectory => "an empty directory is bind-mounted over the state directory",
+            Self::MountOverParent => "a tmpfs is mounted over the home",
             Self::MountOverGrandparent => "a tmpfs is mounted over the home's parent",
         }
     }
@@ -93,6 +96,7 @@ impl Fault {
             | Self::RenameGrandparent
             | Self::MountOverDirectory
             | Self::BindOverDirectory
+            | Self::MountOverParent
             | Self::MountOverGrandparent => true,
             Self::DeleteLock
             | Self::ReplaceByEmptyFile
@@ -121,7 +125,13 @@ impl Fault {
 
     /// Whether it is a mount, and so takes a mount namespace of our own.
     pub(crate) fn is_mount(self) -> bool {
-        matches!(self, Self::MountOverDirectory | Self::BindOverDirectory | Self::MountOverGrandparent)
+        matches!(
+            self,
+            Self::MountOverDirectory
+                | Self::BindOverDirectory
+                | Self::MountOverParent
+                | Self::MountOverGrandparent
+        )
     }
 
     /// What it takes before the next client can succeed.

@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::{Value, json};
 
@@ -16,6 +16,9 @@ use super::super::scene::Scene;
 use super::{Damage, holder};
 use crate::world::fault::Fault;
 use crate::world::paths::Paths;
+
+/// No file system above this many bytes is filled.
+const SMALL: u64 = 1 << 20;
 
 /// What a fault moves away.
 pub(super) fn path_of(paths: &Paths, fault: Fault) -> PathBuf {
@@ -67,7 +70,12 @@ fn limits(pid: u32) -> Option<Rlimit> {
 
 /// Not a byte is left on the file system of the state directory.
 pub(super) fn fill(scene: &Scene, long: Duration) -> Result<bool> {
-    let ballast = scene.home.paths.state.join("ballast");
+    let state = &scene.home.paths.state;
+    // Another directory may stand there by now, on a file system that is everybody's.
+    if !statvfs(state).is_ok_and(|found| found.f_blocks * found.f_frsize <= SMALL) {
+        return Ok(false);
+    }
+    let ballast = state.join("ballast");
     let Ok(mut file) = fs::File::create(&ballast) else { return Ok(false) };
     for size in [4096, 1] {
         while file.write_all(&vec![b'.'; size]).is_ok() {}
@@ -99,7 +107,7 @@ pub(super) fn forge(scene: &Scene, stopped: Duration) -> Result<bool> {
     let Some(process) = holder(scene) else { return Ok(false) };
     let Ok(bytes) = fs::read(scene.record()) else { return Ok(false) };
     let Ok(mut record) = serde_json::from_slice::<Value>(&bytes) else { return Ok(false) };
-    let decoy = scene.decoys.first().context("there is a decoy")?.id();
+    let decoy = scene.decoys().first().context("there is a decoy")?.pid();
     record["pid"] = json!(decoy);
     record["process"]["start_time"] = json!(start_time(decoy)?);
     if !stopped.is_zero() && process.signal(Signal::STOP).is_err() {
@@ -115,7 +123,7 @@ pub(super) fn forge(scene: &Scene, stopped: Duration) -> Result<bool> {
 }
 
 /// Column 22 of `/proc/PID/stat` (`proc_pid_stat(5)`).
-fn start_time(pid: u32) -> Result<u64> {
+pub(super) fn start_time(pid: u32) -> Result<u64> {
     let line = fs::read_to_string(format!("/proc/{pid}/stat")).context("the decoy is gone")?;
     let rest = line.rsplit_once(')').context("no command in a stat line")?.1;
     rest.split_whitespace().nth(19).and_then(|word| word.parse().ok()).context("no start time")

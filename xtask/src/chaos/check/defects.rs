@@ -179,6 +179,59 @@ pub(super) const DEFECTS: &[Defect] = &[
             new: "                self.maybe_done = !DEFECT;\n                if",
         }],
     },
+    Defect {
+        name: "lock-alone",
+        about: "who has a flock is the daemon: the held file is never compared with the one at the path",
+        changes: &[
+            Change {
+                file: "crates/discovery/src/ownership.rs",
+                old: "        if self.0.released.load(Ordering::Acquire) {\n",
+                new: "        if DEFECT {\n            return Verdict::Owner;\n        }\n        \
+                      if self.0.released.load(Ordering::Acquire) {\n",
+            },
+            Change {
+                file: "crates/discovery/src/lock.rs",
+                old: "        Look::Same => Ok(Attempt::Acquired(ownership)),",
+                new: "        _ if DEFECT => Ok(Attempt::Acquired(ownership)),\n        \
+                      Look::Same => Ok(Attempt::Acquired(ownership)),",
+            },
+        ],
+    },
+    Defect {
+        name: "makes-its-directory",
+        about: "a daemon whose directory was removed makes it again",
+        changes: &[Change {
+            file: "crates/server/src/keeper.rs",
+            old: "            Verdict::Displaced(displacement) => {\n",
+            new: "            Verdict::Displaced(displacement) => {\n                if DEFECT {\n                    \
+                  let _made = std::fs::create_dir_all(self.lock.state_dir().root());\n                }\n",
+        }],
+    },
+    Defect {
+        name: "believes-pids",
+        about: "a process that holds the lock is signalled though it started after the record was written",
+        changes: &[Change {
+            file: "crates/discovery/src/process.rs",
+            old: "        Some(found) if found != start_time =>",
+            new: "        Some(found) if found != start_time && !DEFECT =>",
+        }],
+    },
+    Defect {
+        name: "no-hold",
+        about: "a client launches although a stop has forbidden it",
+        changes: &[
+            Change {
+                file: "crates/spawn/src/start.rs",
+                old: "Hold::is_set(self.state_dir)? {\n",
+                new: "Hold::is_set(self.state_dir)? && !DEFECT {\n",
+            },
+            Change {
+                file: "crates/spawn/src/start.rs",
+                old: "Hold::is_set_under(gate)? {\n",
+                new: "Hold::is_set_under(gate)? && !DEFECT {\n",
+            },
+        ],
+    },
 ];
 
 impl Defect {

@@ -23,6 +23,8 @@ pub(in crate::chaos) enum What {
     Status,
     Stop,
     ForcedStop,
+    /// A stop after which nothing starts, until somebody says `start` or `restart`.
+    HoldingStop,
     Restart,
     /// An increment, over which the daemon sleeps for so long before it acts.
     Add(Duration),
@@ -39,8 +41,8 @@ pub(in crate::chaos) enum By {
     Version(&'static str),
     /// The journal with that system call failing or lying, for whatever it starts as well.
     Faulty(&'static str),
-    /// The journal in a time namespace whose clocks since boot are a day ahead.
-    Elsewhen,
+    /// The journal in a time namespace whose clocks since boot are so many seconds ahead.
+    Elsewhen(u32),
 }
 
 /// A client's steps, one after the other.
@@ -56,7 +58,7 @@ impl Step {
             what = What::Add(Duration::ZERO);
         }
         // Later where a record has to be forged before somebody is to be stopped by it.
-        let after = if kind == Kind::Decoys { random.millis(20, 120) } else { random.millis(0, 40) };
+        let after = if kind.has_decoys() { random.millis(20, 120) } else { random.millis(0, 40) };
         let killed = kind == Kind::Signals && random.chance(25);
         Self { after, what, by, killed_after: killed.then(|| random.millis(0, 30)) }
     }
@@ -72,7 +74,18 @@ impl What {
         // Where daemons are killed, mostly in the middle of something.
         let slow = if kind == Kind::Signals { 80 } else { 30 };
         let pause = if random.chance(slow) { random.millis(1, 60) } else { Duration::ZERO };
-        if kind == Kind::Decoys {
+        if kind == Kind::Held {
+            return random.weighted(&[
+                (4, Self::Url),
+                (4, Self::Add(pause)),
+                (5, Self::HoldingStop),
+                (2, Self::Start),
+                (1, Self::Restart),
+                (1, Self::Status),
+                (1, Self::Stop),
+            ]);
+        }
+        if kind.has_decoys() {
             return random.weighted(&[
                 (4, Self::ForcedStop),
                 (2, Self::Stop),
@@ -80,7 +93,10 @@ impl What {
                 (1, Self::Url),
             ]);
         }
+        // Where nothing is wrong, each client is to have a daemon.
+        let holding = if kind == Kind::Calm { 0 } else { 3 };
         random.weighted(&[
+            (holding, Self::HoldingStop),
             (26, Self::Url),
             (40, Self::Add(pause)),
             (6, Self::Start),
@@ -98,6 +114,7 @@ impl What {
             Self::Status => &["daemon", "status"],
             Self::Stop => &["daemon", "stop"],
             Self::ForcedStop => &["daemon", "stop", "--force"],
+            Self::HoldingStop => &["daemon", "stop", "--hold"],
             Self::Restart => &["daemon", "restart"],
             Self::Add(_) => &["add"],
         }
@@ -107,9 +124,11 @@ impl What {
 impl By {
     fn of(kind: Kind, what: What, random: &mut Random) -> Self {
         match kind {
-            Kind::Inotify if random.chance(80) => Self::Faulty("inotify_init1=EMFILE"),
+            Kind::Inotify if random.chance(40) => Self::Faulty("inotify_init1=EMFILE"),
             Kind::Syscalls if random.chance(50) => Self::Faulty(random.one_of(&FAULTS)),
-            Kind::Clocks if random.chance(50) => Self::Elsewhen,
+            Kind::Clocks if random.chance(50) => {
+                Self::Elsewhen(random.one_of(&[2, 3600, 86_400, 31_536_000]))
+            }
             Kind::Versions if random.chance(60) => Self::Version(random.one_of(&["0.0.9", "0.2.0"])),
             // An increment of the product's own daemon is refused with 404, so most clients are the journal's.
             _ if !matches!(what, What::Add(_)) && random.chance(15) => Self::Aileron,
@@ -147,7 +166,7 @@ impl fmt::Display for Step {
             By::Aileron => write!(f, " by aileron")?,
             By::Version(version) => write!(f, " as {version}")?,
             By::Faulty(fault) => write!(f, " with {fault}")?,
-            By::Elsewhen => write!(f, " in another time")?,
+            By::Elsewhen(ahead) => write!(f, " {ahead} s ahead")?,
         }
         match self.killed_after {
             Some(after) => write!(f, " killed after {} ms", after.as_millis()),

@@ -72,6 +72,7 @@ impl Fault {
             Self::RenameGrandparent => fs::rename(&paths.grand, aside),
             Self::MountOverDirectory => mount_tmpfs(&paths.state),
             Self::BindOverDirectory => mount_bind(&aside, &paths.state).map_err(Into::into),
+            Self::MountOverParent => mount_tmpfs(&paths.home),
             Self::MountOverGrandparent => mount_tmpfs(&paths.grand),
             Self::RemoveTreeByRm => return rm(&paths.state).map(|()| moment),
             Self::RemoveTree => unreachable!("done above"),
