@@ -5,6 +5,7 @@
 
 mod elf;
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,8 +28,20 @@ const PRINTED: [(&[&str], &str); 5] = [
 ///   it, and read `/dev/urandom`, five system calls instead of one.
 /// - sha2 asks the processor what it can do, and so does httparse ([`NO_SIMD`]). On a virtual machine each `cpuid` is a way
 ///   out of it and back (3.5 µs on the one that `bench client` was first run on); a handshake hashes a few hundred bytes.
-const STATIC: &str =
-    "-C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\" --cfg sha2_backend=\"soft\"";
+const STATIC: [&str; 3] = [
+    "-Ctarget-feature=+crt-static",
+    "--cfg=getrandom_backend=\"linux_getrandom\"",
+    "--cfg=sha2_backend=\"soft\"",
+];
+/// Relocations by the run of addresses instead of 24 bytes each: 110 kB less in the file, 8,000 instructions less at each start.
+/// The program stays position independent. A static one relocates itself with the C library that it is linked with (glibc
+/// from 2.36 knows them), so that where it runs makes no difference; that it runs at all is seen when [`PRINTED`] is.
+const PACKED: &str = "-Clink-arg=-Wl,-z,pack-relative-relocs";
+/// Functions of one machine code once: 28 kB. No part of the program compares the addresses of functions, of which Rust
+/// promises nothing.
+const FOLDED: &str = "-Clink-arg=-Wl,--icf=all";
+/// Where rustc links with its own lld, which can do that; elsewhere it is the system's linker, which need not.
+const LLD: &str = "x86_64-unknown-linux-gnu";
 const NO_SIMD: (&str, &str) = ("CARGO_CFG_HTTPARSE_DISABLE_SIMD", "1");
 const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
 
@@ -41,6 +54,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let binary = release_dir(workspace)?.join("aileron");
     check_static(&binary)?;
     check_no_failpoints(&binary)?;
+    check_no_paths(&binary)?;
     let dist = workspace.target_dir().join("dist");
     if dist.exists() {
         fs::remove_dir_all(&dist).with_context(|| format!("cannot clear `{}`", dist.display()))?;
@@ -66,14 +80,32 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 /// # Errors
 /// When the build fails, as where the target's static C library is not installed.
 pub(crate) fn build_static(workspace: &Workspace, what: &[&str]) -> Result<()> {
+    let host = host_triple()?;
+    let mut flags = STATIC.map(OsString::from).to_vec();
+    flags.push(PACKED.into());
+    if host == LLD {
+        flags.push(FOLDED.into());
+    }
+    // A panic names a file of a crate, 170 of them in here, and is to name no directory of whoever built it.
+    let mut remap = OsString::from("--remap-path-prefix=");
+    remap.push(registry()?);
+    remap.push("=");
+    flags.push(remap);
     let mut command = workspace.cargo();
     command
-        .args(["build", "--release", "--target", &host_triple()?])
+        .args(["build", "--release", "--target", &host])
         .args(what)
-        .env("RUSTFLAGS", STATIC)
-        .env(NO_SIMD.0, NO_SIMD.1)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        // The one that is separated by something that no path has; it goes before the other.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join(OsStr::new("\u{1f}")))
+        .env(NO_SIMD.0, NO_SIMD.1);
     run_to_success(&mut command)
+}
+
+/// Where cargo keeps the sources of what is not ours.
+fn registry() -> Result<PathBuf> {
+    let named = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = named.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    Ok(home.context("cannot tell the home of cargo")?.join("registry").join("src"))
 }
 
 /// Where static builds are.
@@ -105,12 +137,26 @@ fn check_static(binary: &Path) -> Result<()> {
 
 /// A build with failpoints asks for a variable, whose name stands in the binary.
 fn check_no_failpoints(binary: &Path) -> Result<()> {
-    let bytes = fs::read(binary).with_context(|| format!("cannot read `{}`", binary.display()))?;
-    let name = b"_FAILPOINT";
-    let found = bytes.windows(name.len()).any(|window| window == name);
-    ensure!(!found, "`{}` has failpoints: it can be told to kill itself", binary.display());
+    ensure!(
+        !contains(binary, b"_FAILPOINT")?,
+        "`{}` has failpoints: it can be told to kill itself",
+        binary.display()
+    );
     println!("no failpoints");
     Ok(())
+}
+
+fn check_no_paths(binary: &Path) -> Result<()> {
+    let registry = registry()?;
+    let found = contains(binary, registry.as_os_str().as_encoded_bytes())?;
+    ensure!(!found, "`{}` names `{}`, which is of this machine", binary.display(), registry.display());
+    println!("no path of this machine's crates");
+    Ok(())
+}
+
+fn contains(binary: &Path, text: &[u8]) -> Result<bool> {
+    let bytes = fs::read(binary).with_context(|| format!("cannot read `{}`", binary.display()))?;
+    Ok(bytes.windows(text.len()).any(|window| window == text))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<PathBuf> {

@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use aileron_discovery::protocol::launch::in_one_line;
 use aileron_discovery::{OwnerLock, PublishError, StateFile, Tool};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, fmt};
 
 use self::terminal::TerminalWriter;
 use crate::shared::{Inbox, Message};
@@ -105,16 +105,13 @@ pub fn init(lock: &OwnerLock, max_size: u64, terminal: Terminal) -> Result<LogFi
         inbox: OnceLock::new(),
     }));
     let writer = log.clone();
-    let json = fmt::layer().json().with_writer(move || writer.clone()).with_filter(levels.clone());
+    let json = fmt::layer().json().with_writer(move || writer.clone());
     let text = on_terminal.map(|writer| {
         let colour = terminal == Terminal::Colour;
-        fmt::layer()
-            .with_writer(move || writer.clone())
-            .with_ansi(colour)
-            .with_target(false)
-            .with_filter(levels)
+        fmt::layer().with_writer(move || writer.clone()).with_ansi(colour).with_target(false)
     });
-    if tracing_subscriber::registry().with(json).with(text).try_init().is_err() {
+    // The levels are those of the file and of the terminal: one filter for all, not one for each.
+    if tracing_subscriber::registry().with(levels).with(json).with(text).try_init().is_err() {
         tracing::debug!("the embedder's own subscriber stays in place");
     }
     std::panic::set_hook(Box::new(|panic| tracing::error!(event = "panic", "{panic}")));
