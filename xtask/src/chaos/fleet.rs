@@ -15,9 +15,13 @@ use super::Programs;
 use super::plan::Kind;
 use super::round::Told;
 use crate::args::ChaosArgs;
+use crate::world::clock::Deadline;
 
 /// No round takes longer, whatever goes wrong in it: each wait in it has a deadline, and these add up.
 const SILENCE: Duration = Duration::from_mins(4);
+
+/// For the last processes of ended lanes to be gone.
+const EMPTIED: Duration = Duration::from_secs(10);
 
 /// What is to be played.
 #[derive(Clone, Debug)]
@@ -53,6 +57,11 @@ impl Drop for Fleet {
         for lane in &mut self.lanes {
             // `unshare --kill-child` takes its child with it, and with process 1 goes the whole pid namespace.
             if lane.kill().and_then(|()| lane.wait()).is_err() {}
+        }
+        // A namespace's other processes go after its first, and may still make a file meanwhile.
+        let (room, deadline) = (self.disk.path(), Deadline::after(EMPTIED));
+        while fs::remove_dir_all(room).is_err() && room.exists() && !deadline.left().is_zero() {
+            thread::sleep(Duration::from_millis(10));
         }
     }
 }

@@ -3,7 +3,8 @@
 //! It is process 1 of its pid namespace, so whatever its clients leave becomes its child, no other process of the machine can
 //! be reached, and all of it ends when the lane does. Everything it makes lies on a tmpfs that only its mount namespace sees,
 //! over a directory that every system has; so nothing is left on any disk, whoever kills it and when. Some lanes are given a
-//! directory on a disk instead, where inode numbers are reused at once: it is removed by whoever started the lane.
+//! directory on a disk instead, where inode numbers are reused at once: it is removed by whoever started the lane, unless a signal
+//! ends that one first.
 
 use std::fs;
 use std::io::{Read, Write, stdin, stdout};
