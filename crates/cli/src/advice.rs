@@ -75,7 +75,7 @@ fn old(path: &Path) -> PathBuf {
 }
 
 /// A path as a shell takes it (`sh(1p)`, quoting).
-fn typed(path: &Path) -> String {
+pub(crate) fn typed(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |character: char| character.is_alphanumeric() || "/._-+@%:,=".contains(character);
     if text.chars().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }

@@ -44,12 +44,12 @@ impl Args {
     /// What clap has to say: of what it does not understand, and where help or the version is asked for.
     pub(crate) fn of(words: &[OsString]) -> Result<Self, clap::Error> {
         Self::short_cut(words.get(1..).unwrap_or_default())
-            .map_or_else(|| Self::try_parse_from(helped(words.to_vec())), Ok)
+            .unwrap_or_else(|| Self::try_parse_from(helped(words.to_vec())))
     }
 
     /// The lines that scripts and clients write all day, understood without having clap build every command with every
     /// option first: that took a warm `url` a third of its time. All else, and all that is wrong, is clap's.
-    fn short_cut(words: &[OsString]) -> Option<Self> {
+    fn short_cut(words: &[OsString]) -> Option<Result<Self, clap::Error>> {
         let (state_dir, rest) = match words {
             [option, dir, rest @ ..] if option == "--state-dir" && !is_an_option(dir) => {
                 (Some(PathBuf::from(dir)), rest)
@@ -60,11 +60,16 @@ impl Args {
             [url] if url == "url" => Command::Url,
             [daemon, status] if daemon == "daemon" && status == "status" => Command::Daemon(Daemon::Status),
             [daemon, serve, rest @ ..] if daemon == "daemon" && serve == "serve" => {
-                Command::Daemon(Daemon::Serve(ServeAlone::try_parse_from(rest).ok()?.serve))
+                match ServeAlone::try_parse_from(rest) {
+                    Ok(ServeAlone { serve }) => Command::Daemon(Daemon::Serve(serve)),
+                    // A client of another version launched this. Whoever types it is told that there is no such command.
+                    Err(error) if rest.iter().any(|word| word == "--launch-fd") => return Some(Err(error)),
+                    Err(_) => return None,
+                }
             }
             _ => return None,
         };
-        Some(Self { global: Global { state_dir, ..Global::default() }, command })
+        Some(Ok(Self { global: Global { state_dir, ..Global::default() }, command }))
     }
 }
 
@@ -311,13 +316,13 @@ mod tests {
                      --no-lock-events --log-max-size 4096 --launch-fd 7";
         let with_dir = format!("--state-dir /a {serve}");
         for line in [serve, &with_dir] {
-            let short = Args::short_cut(&words(line)).unwrap_or_else(|| panic!("{line}"));
+            let short = Args::short_cut(&words(line)).unwrap_or_else(|| panic!("{line}")).unwrap();
             let Command::Daemon(Daemon::Serve(serve)) = short.command else { panic!("{line}") };
             assert_eq!((serve.launch_fd, serve.options.log_max_size), (7, Some(4096)));
             assert_eq!(short.global.state_dir.is_some(), line.starts_with("--"));
         }
         for line in ["url", "--state-dir /a url", "daemon status"] {
-            let short = Args::short_cut(&words(line)).unwrap_or_else(|| panic!("{line}"));
+            let short = Args::short_cut(&words(line)).unwrap_or_else(|| panic!("{line}")).unwrap();
             match Args::try_parse_from([vec![OsString::from("aileron")], words(line)].concat()) {
                 Ok(whole) => assert_eq!(format!("{short:?}"), format!("{whole:?}"), "{line}"),
                 Err(error) => panic!("{line}: {error}"),
@@ -336,6 +341,12 @@ mod tests {
         ] {
             assert!(Args::short_cut(&words(line)).is_none(), "{line}");
         }
+        let newer = Args::short_cut(&words(&format!("{serve} --of-another-version")));
+        assert!(
+            newer.is_some_and(
+                |read| read.is_err_and(|error| error.to_string().contains("--of-another-version"))
+            )
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use aileron_discovery::{StateDir, Tool};
+use aileron_discovery::{Rule, StateDir, Tool};
 use aileron_server::{Config, ConfigError, FileEvents};
 
 use crate::args::{DaemonOptions, Global};
@@ -117,11 +117,16 @@ impl Given {
     }
 
     /// The command that has a daemon of another configuration replaced by one with what was said. `None`: it has all of it.
-    pub(crate) fn restart_from(&self, running: &Config) -> Option<String> {
+    pub(crate) fn restart_from(&self, running: &Config, state_dir: &StateDir) -> Option<String> {
         let wanted = self.over(running);
         // Any port is what it listens on.
         let listens = wanted.bind.ip() == running.bind.ip() && wanted.bind.port() == 0;
-        let mut command = "aileron daemon restart".to_owned();
+        let mut command = match state_dir.rule() {
+            Rule::Argument => {
+                format!("aileron --state-dir {} daemon restart", crate::advice::typed(state_dir.root()))
+            }
+            Rule::Variable(_) | Rule::Home => "aileron daemon restart".to_owned(),
+        };
         let begin = command.clone();
         let mut say = |differs: bool, what: String| {
             if differs {

@@ -148,6 +148,23 @@ impl OwnerLock {
     /// [`AcquireError::Held`] after 250 ms of trying; [`AcquireError::is_lost`] when the directory goes away; else why the
     /// lock cannot be had here.
     pub fn acquire(state_dir: &StateDir) -> Result<Self, AcquireError> {
+        Self::acquire_unless(|_| false, state_dir)
+    }
+
+    /// The same for a daemon that a client has launched, which looks again when it hears that the lock is held: not waited for
+    /// is a daemon that has itself just come up.
+    ///
+    /// # Errors
+    ///
+    /// As for [`acquire`](Self::acquire).
+    pub fn acquire_launched(state_dir: &StateDir) -> Result<Self, AcquireError> {
+        Self::acquire_unless(has_just_come_up, state_dir)
+    }
+
+    fn acquire_unless(
+        is_in_vain: impl Fn(&StateDir) -> bool,
+        state_dir: &StateDir,
+    ) -> Result<Self, AcquireError> {
         let deadline = Deadline::after(PATIENCE);
         let path = state_dir.path(StateFile::Lock);
         let mut replacements = 0;
@@ -168,7 +185,7 @@ impl OwnerLock {
                     replacements += 1;
                 }
                 Attempt::Busy if deadline.passed() => return Err(AcquireError::Held { path }),
-                Attempt::Busy if deadline.elapsed() >= MOMENT && has_just_come_up(state_dir) => {
+                Attempt::Busy if deadline.elapsed() >= MOMENT && is_in_vain(state_dir) => {
                     return Err(AcquireError::Held { path });
                 }
                 Attempt::Busy => deadline.pause(Duration::from_millis(5)),

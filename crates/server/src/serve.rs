@@ -99,7 +99,10 @@ where
     if sys::outlive_full_files().is_err() { /* a full file ends the daemon, as it would any program */ }
     // Before the log, which has a thread for the terminal.
     let notifier = Notifier::of(config);
-    let lock = OwnerLock::acquire(state_dir)?;
+    let lock = match terminal {
+        Terminal::Detached => OwnerLock::acquire_launched(state_dir)?,
+        _ => OwnerLock::acquire(state_dir)?,
+    };
     let limits = sys::limits();
     let log = log::init(&lock, limits.log_size(config.log_max_size), terminal)?;
     failpoint!("log_opened");

@@ -125,7 +125,11 @@ impl Owner {
         }
         // Of a process that was not proved its lock has to, the very one that it held.
         if let Some(refusal) = unproved
-            && !matches!(probe_lock(state_dir), Ok(LockProbe::Free(lock)) if lock == self.lock)
+            && !matches!(
+                probe_lock(state_dir),
+                // Somebody may hold it again: it was let go of above.
+                Ok(LockProbe::Free(lock) | LockProbe::Held(lock)) if lock == self.lock
+            )
         {
             return Err(StopError::Unseen { lock: state_dir.path(StateFile::Lock), refusal });
         }

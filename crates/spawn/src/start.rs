@@ -202,6 +202,10 @@ impl<'a> Start<'a> {
     }
 
     fn in_progress(&self, step: &'static str, pid: Option<u32>) -> EnsureError {
+        // Under a hold nobody starts anything: whoever has the gate is stopping a daemon.
+        if pid.is_none() && matches!(self.may_start(), Err(EnsureError::OnHold { .. })) {
+            return self.on_hold();
+        }
         EnsureError::StartInProgress { step, pid, elapsed: self.deadline.elapsed() }
     }
 
@@ -295,7 +299,7 @@ impl<'a> Start<'a> {
         Ok(())
     }
 
-    /// Whether this call may launch a daemon; a hold is an error at once, for nothing would be waited for.
+    /// Whether this call may launch a daemon; a hold is an error.
     fn may_start(&self) -> Result<bool, EnsureError> {
         if self.options.hold == HoldRule::Obey && Hold::is_set(self.state_dir)? {
             return Err(self.on_hold());

@@ -34,6 +34,8 @@ mod plain {
     async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let body = match request.uri().path() {
             "/echo" => request.into_body().collect().await.expect("a whole body").to_bytes(),
+            // More than the buffers of a connection hold, in one piece.
+            "/large" => Bytes::from(vec![b'x'; 64 << 20]),
             "/lasting" => {
                 tokio::time::sleep(Duration::from_mins(1)).await;
                 Bytes::from_static(b"done")

@@ -1,6 +1,7 @@
 //! `daemon start` and `url`: having a daemon.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use aileron_discovery::{Deadline, StateFile};
 use aileron_server::Config;
@@ -76,7 +77,8 @@ fn ensure(
     match ensured.map_err(failed)? {
         Ensured::Explicit(url) => print(&url, "explicit", None, None, output),
         Ensured::Found(found) => {
-            let in_force = given.and_then(|given| tell_whether_in_force(given, &found, deadline, output));
+            let in_force =
+                given.and_then(|given| tell_whether_in_force(given, &found, settings, deadline, output));
             print_found(&found, "found", in_force, output);
         }
         Ensured::Started { daemon, reason, tightened_from } => {
@@ -116,14 +118,23 @@ pub(super) fn arguments(settings: &Settings, command: &[&str], config: &Config) 
     args
 }
 
+/// A daemon that has proved itself says what it runs with in a moment, or hangs; it is running all the same.
+const TELLING: Duration = Duration::from_secs(2);
+
 /// Whether the daemon that runs has what was asked for. It keeps what it was started with, and whoever asked is told.
-fn tell_whether_in_force(given: &Given, found: &Found, deadline: Deadline, output: Output) -> Option<bool> {
-    let running = control::view(found, deadline)
+fn tell_whether_in_force(
+    given: &Given,
+    found: &Found,
+    settings: &Settings,
+    deadline: Deadline,
+    output: Output,
+) -> Option<bool> {
+    let running = control::view(found, deadline.within(TELLING))
         .map_err(|error| error.to_string())
         .and_then(|view| Config::from_options(&view.options).map_err(|error| error.to_string()));
     match running {
         Ok(running) => {
-            let restart = given.restart_from(&running);
+            let restart = given.restart_from(&running, &settings.state_dir);
             if let Some(restart) = &restart {
                 output.note(&format!(
                     "the daemon that runs keeps its own options; `{restart}` replaces it by one with these"

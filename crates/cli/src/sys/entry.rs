@@ -2,7 +2,7 @@
 //!
 //! A client lives for less than a millisecond, and std spends a fifth of that on being able to name a stack that overflows:
 //! it reads and parses `/proc/self/maps`, and maps a stack for the handler. Without it such a program dies of `SIGSEGV`
-//! without these words. What is kept: the standard streams are open, whatever the caller closed, so that no file of ours gets
+//! without these words, and a panic of this thread names it `<unnamed>`. What is kept: the standard streams are open, whatever the caller closed, so that no file of ours gets
 //! their numbers; a reader that goes away is an error of a write and not the end (`SIGPIPE`, signal(7)); a panic ends with
 //! status 101; and what is in std's buffers is written at the end.
 

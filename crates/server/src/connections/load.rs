@@ -28,7 +28,7 @@ const NEVER: u64 = u64::MAX;
 pub(crate) struct Load {
     pub(super) requests: AtomicUsize,
     /// The last write found the socket's buffer full.
-    write_blocked: AtomicBool,
+    pub(super) write_blocked: AtomicBool,
     /// Something was read.
     has_spoken: AtomicBool,
     pub(super) drained: AtomicBool,
@@ -94,9 +94,10 @@ impl Load {
         self.requests.load(Ordering::Acquire) > 0 || self.write_blocked.load(Ordering::Acquire)
     }
 
-    /// How much longer the next whole head may take to come: all the time, while a request is in flight.
+    /// How much longer the next whole head may take to come: all the time, while a request is in flight or the peer is slow
+    /// to take a response.
     pub(super) fn head_may_take(&self) -> Duration {
-        if self.requests.load(Ordering::Acquire) > 0 {
+        if self.is_busy() {
             return HEAD_TIMEOUT;
         }
         let quiet = Duration::from_millis(self.activity.now().saturating_sub(self.quiet_since()));
@@ -175,7 +176,12 @@ pub(super) struct Metered {
 
 impl Metered {
     fn note<T>(&self, poll: Poll<T>) -> Poll<T> {
-        self.load.write_blocked.store(poll.is_pending(), Ordering::Release);
+        let load = &self.load;
+        // A response that has been waited for ends now, and not when hyper had the whole of it. Told before it is over.
+        if poll.is_ready() && load.write_blocked.load(Ordering::Acquire) {
+            load.quiet_since.store(load.activity.now(), Ordering::Release);
+        }
+        load.write_blocked.store(poll.is_pending(), Ordering::Release);
         poll
     }
 }

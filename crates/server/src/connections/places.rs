@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn who_is_late_with_a_request_is_called_and_nobody_else() {
-        let places = Places::of(3);
+        let places = Places::of(4);
         assert_eq!(places.call_late(), None);
         let activity = Arc::new(Activity::of_age(Duration::from_secs(40)));
         let [late, busy, fresh] = [(0, 5_000), (1, 5_000), (0, 25_000)].map(|(requests, quiet_since)| {
@@ -277,11 +277,17 @@ mod tests {
             load.quiet_since.store(quiet_since, std::sync::atomic::Ordering::Relaxed);
             load
         });
-        let _seats = [&late, &busy, &fresh].map(|load| places.take(Arc::clone(load)));
+        let slow = Arc::new(Load::new(Arc::clone(&activity)));
+        slow.quiet_since.store(5_000, std::sync::atomic::Ordering::Relaxed);
+        slow.write_blocked.store(true, std::sync::atomic::Ordering::Relaxed);
+        let _seats = [&late, &busy, &fresh, &slow].map(|load| places.take(Arc::clone(load)));
         let left = places.call_late();
         assert!(left.is_some_and(|left| left <= NEXT_LOOK), "the late one is looked at again soon: {left:?}");
         let cx = std::task::Context::from_waker(std::task::Waker::noop());
-        assert_eq!([&late, &busy, &fresh].map(|load| load.take_call(&cx)), [true, false, false]);
+        assert_eq!(
+            [&late, &busy, &fresh, &slow].map(|load| load.take_call(&cx)),
+            [true, false, false, false]
+        );
         assert!(!late.take_call(&cx), "once for each call");
         assert!(fresh.head_may_take() <= Duration::from_secs(15) && !fresh.head_may_take().is_zero());
     }

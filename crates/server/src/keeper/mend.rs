@@ -84,12 +84,13 @@ impl Keeper {
         }
         self.mender.next_look = None;
         self.follow_directory();
+        // Before they are read: they may be other files than those that are watched, and what is written into them after they
+        // were found whole is to be heard of.
+        self.watch.watch_records();
         match self.damage() {
             None => {
                 self.mender.wound = None;
                 self.set_fault(None);
-                // Whole, but perhaps another file than the one that is watched.
-                self.watch.watch_records();
             }
             Some(extent) => self.treat(extent, now),
         }
