@@ -40,7 +40,7 @@ const PACKED: &str = "-Clink-arg=-Wl,-z,pack-relative-relocs";
 /// Functions of one machine code once: 28 kB. No part of the program compares the addresses of functions, of which Rust
 /// promises nothing.
 const FOLDED: &str = "-Clink-arg=-Wl,--icf=all";
-/// Where rustc links with its own lld, which can do that; elsewhere it is the system's linker, which need not.
+/// Where rustc links with the lld that came with it, which can do that; the system's linker need not.
 const LLD: &str = "x86_64-unknown-linux-gnu";
 const NO_SIMD: (&str, &str) = ("CARGO_CFG_HTTPARSE_DISABLE_SIMD", "1");
 const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
@@ -83,7 +83,7 @@ pub(crate) fn build_static(workspace: &Workspace, what: &[&str]) -> Result<()> {
     let host = host_triple()?;
     let mut flags = STATIC.map(OsString::from).to_vec();
     flags.push(PACKED.into());
-    if host == LLD {
+    if host == LLD && has_own_lld(&host)? {
         flags.push(FOLDED.into());
     }
     // A panic names a file of a crate, 170 of them in here, and is to name no directory of whoever built it.
@@ -99,6 +99,14 @@ pub(crate) fn build_static(workspace: &Workspace, what: &[&str]) -> Result<()> {
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join(OsStr::new("\u{1f}")))
         .env(NO_SIMD.0, NO_SIMD.1);
     run_to_success(&mut command)
+}
+
+/// Whether this toolchain has brought that linker along: one of a distribution links with the system's.
+fn has_own_lld(host: &str) -> Result<bool> {
+    let output = Command::new("rustc").args(["--print", "sysroot"]).output();
+    let said = output.context("cannot run `rustc --print sysroot`")?.stdout;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&said).trim());
+    Ok(sysroot.join("lib/rustlib").join(host).join("bin/rust-lld").exists())
 }
 
 /// Where cargo keeps the sources of what is not ours.

@@ -11,13 +11,16 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 /// Variables that no option stands for, and what they do.
-const VARIABLES: [(&str, &str); 6] = [
+const VARIABLES: [(&str, &str); 9] = [
     ("AILERON_API_URL", "Use the daemon at this address, and look for no other. `start` and `stop` refuse."),
     ("AILERON_NO_AUTOSTART", "1: `url` starts no daemon. `daemon start` does all the same."),
     ("AILERON_LOG", "What a daemon logs: error, warn, info, debug or trace, or TARGET=LEVEL pairs."),
     ("AILERON_LOG_LEVEL", "The same, where AILERON_LOG is not set."),
     ("HOME", "The state directory is below it by default."),
     ("NO_COLOR", "Anything but empty: no colour."),
+    ("NOTIFY_SOCKET", "Where `daemon run` tells a service manager that it is ready, and that it stops."),
+    ("WATCHDOG_USEC", "Within how many microseconds that wants to hear that the daemon is alive."),
+    ("WATCHDOG_PID", "Which process is meant by that."),
 ];
 
 /// Prints the page of the command with these words; of `aileron` itself for none.
