@@ -33,7 +33,12 @@ impl<'a> Scene<'a> {
 
     /// By a user whom nobody else on this machine is, for what is said of all daemons of one.
     pub(crate) fn of_lone_user(bench: &'a Bench) -> Self {
-        Self { user: Some(bench.lone_user()), ..Self::of(bench) }
+        Self::of_user(bench, bench.lone_user())
+    }
+
+    /// By this user.
+    pub(crate) fn of_user(bench: &'a Bench, user: u32) -> Self {
+        Self { user: Some(user), ..Self::of(bench) }
     }
 
     /// What has happened before, for who reads the snapshot.

@@ -1,10 +1,11 @@
 //! Failures 13, 17, 33 and 34: `stop` that is none, `restart` that ends the good one, and daemons that nobody wants.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::time::Duration;
 
-use aileron_tests::http::send;
-use aileron_tests::{PROMPT, bench, until};
+use aileron_tests::http::{read_answer, send};
+use aileron_tests::{Mount, PROMPT, bench, in_own_mounts, set_mode, until};
 
 use crate::launches::{exchange, install};
 use crate::scene::Scene;
@@ -61,6 +62,33 @@ fn an_address_that_was_given() {
     scene.types("AILERON_API_URL=http://127.0.0.1:1 aileron url").is(0);
     scene.is_well();
     scene.keep("address_that_was_given");
+}
+
+/// Neither the process nor the lock can be looked at, and the daemon still drains.
+#[test]
+fn an_end_that_nobody_can_see() {
+    in_own_mounts(|| {
+        let bench = bench!();
+        let user = bench.lone_user();
+        let mut scene = Scene::of_user(&bench, user);
+        let running = bench.embedder(bench.programs().service, &[]).user(user).start();
+        let daemon = bench.ready(&running);
+        let mut in_flight = send(daemon.address, &daemon.request("GET", "/hang/3000")).unwrap();
+        until("the request is in flight", PROMPT, || (daemon.view()["in_flight"] == 1).then_some(()));
+        set_mode(&bench.file("daemon.lock"), 0o000);
+        let mount = Mount::tmpfs(Path::new("/proc"), "");
+        scene.tell("there is no /proc, and the lock has lost its permission bits");
+        scene.types("aileron stop").is(1);
+        mount.detach();
+        assert_eq!(read_answer(&mut in_flight).unwrap().body, "done");
+        daemon.process.wait(PROMPT);
+        set_mode(&bench.file("daemon.lock"), 0o600);
+        scene.tell("both as they were");
+        scene.types("aileron stop").is(0);
+        scene.is_well();
+        scene.types("aileron stop").is(0);
+        scene.keep("end_that_nobody_can_see");
+    });
 }
 
 /// Somebody still waits for an answer.
