@@ -80,6 +80,7 @@ impl Bench {
         SUBREAPER.call_once(|| {
             rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
                 .expect("prctl(PR_SET_CHILD_SUBREAPER)");
+            crate::sys::heed_hang_ups();
         });
         let temp = tempfile::Builder::new().prefix("aileron-test-").tempdir_in(file_system.directory());
         let temp = temp.expect("a temporary directory");

@@ -121,6 +121,14 @@ pub fn unshare_mounts() -> io::Result<()> {
     Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?)
 }
 
+/// Has a hang-up end this process and its children, as by default: under `nohup` it is ignored, and a daemon that inherits
+/// that keeps to it.
+#[expect(unsafe_code, reason = "rustix has no sigaction")]
+pub fn heed_hang_ups() {
+    // SAFETY: the default action is no code of ours.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
+}
+
 /// Closes a standard stream, as a program does that has no use for it. The next thing that is opened gets its number.
 #[expect(unsafe_code, reason = "a descriptor by its number")]
 pub fn close_stream(number: i32) {
