@@ -3,9 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a step that fails is the failure of the test")]
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::time::Duration;
 
 use aileron_tests::http::{raw, send};
 use aileron_tests::{Bench, Daemon, End, PROMPT, bench, until};
@@ -63,29 +60,4 @@ fn what_a_plain_service_answers_is_in_flight_until_its_client_has_gone() {
     until("it is in flight", PROMPT, || (daemon.view()["in_flight"] == 1).then_some(()));
     drop(lasting);
     until("it is not any more", PROMPT, || (daemon.view()["in_flight"] == 0).then_some(()));
-}
-
-/// The time for the next request runs from the end of a response, and that is where its reader has it all.
-#[test]
-fn p14_a_slow_reader_is_no_late_client() {
-    /// Longer than the next request may take to come.
-    const SLOW: Duration = Duration::from_secs(33);
-    let bench = bench!();
-    let daemon = plain(&bench);
-    let mut stream = TcpStream::connect(daemon.address).unwrap();
-    stream.set_read_timeout(Some(PROMPT)).unwrap();
-    let lasting = |path: &str| {
-        format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{}\r\n\r\n", daemon.address, daemon.authorization())
-    };
-    stream.write_all(lasting("/large").as_bytes()).unwrap();
-    let mut begin = [0; 1024];
-    stream.read_exact(&mut begin).unwrap();
-    let head = begin.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
-    std::thread::sleep(SLOW);
-    let left = (64 << 20) - (begin.len() - head) as u64;
-    assert_eq!(std::io::copy(&mut (&stream).take(left), &mut std::io::sink()).unwrap(), left);
-    stream.write_all(lasting("/nowhere").as_bytes()).unwrap();
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 404");
 }
