@@ -25,6 +25,7 @@ use crate::log::LogFile;
 use crate::policy::{Decision, Event, Policy};
 use crate::reason::ShutdownReason;
 use crate::shared::{Inbox, Message, Phase, Shared};
+use crate::sys;
 use crate::sys::Signals;
 use crate::watch::Watch;
 
@@ -98,7 +99,10 @@ impl Keeper {
             shared,
             inbox,
         };
-        std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.keep())
+        std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
+            sys::wake_punctually();
+            keeper.keep()
+        })
     }
 
     /// Keeps to the end. A keeper that panics can neither watch nor end the daemon any more: the process must not go on.

@@ -40,6 +40,7 @@ pub(super) struct Places {
     freed: Notify,
     /// Somebody has come.
     came: Notify,
+    emptied: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +81,13 @@ impl Places {
     }
 
     fn of(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, taken: Mutex::default(), freed: Notify::new(), came: Notify::new() })
+        Arc::new(Self {
+            most,
+            taken: Mutex::default(),
+            freed: Notify::new(),
+            came: Notify::new(),
+            emptied: Notify::new(),
+        })
     }
 
     /// Whether one more may come.
@@ -145,7 +152,11 @@ impl Places {
     pub(super) async fn call_the_late(&self) -> Infallible {
         loop {
             match self.call_late() {
-                Some(next) => tokio::time::sleep(next).await,
+                // Nobody here, nothing to wake for: an idle daemon sleeps.
+                Some(next) => {
+                    if tokio::time::timeout(next, self.emptied.notified()).await.is_err() { /* somebody may be late */
+                    }
+                }
                 None => self.came.notified().await,
             }
         }
@@ -177,7 +188,12 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.taken().seats.remove(&self.number);
+        let mut taken = self.places.taken();
+        taken.seats.remove(&self.number);
+        if taken.seats.is_empty() {
+            self.places.emptied.notify_one();
+        }
+        drop(taken);
         self.places.freed.notify_one();
     }
 }

@@ -205,3 +205,10 @@ fn why_events_may_miss(directory: &Path) -> Option<String> {
     };
     Some(format!("file events on `{shown}` miss what is changed behind it: it is {name}"))
 }
+
+/// Has this thread wake when its time has come, and not up to 50 µs later (`PR_SET_TIMERSLACK(2const)`): it sleeps for seconds,
+/// and is waited for where it sleeps for less.
+pub(crate) fn wake_punctually() {
+    if rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1)).is_err() { /* as exact as others */
+    }
+}

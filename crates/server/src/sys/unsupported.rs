@@ -33,6 +33,9 @@ impl Watcher {
     }
 }
 
+/// Sleeps are as exact as they are.
+pub(crate) fn wake_punctually() {}
+
 /// There is none: launchd and Windows services are not told by datagram.
 #[derive(Debug)]
 pub(crate) struct NotifySocket(Infallible);
